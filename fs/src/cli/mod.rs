@@ -1,0 +1,176 @@
+//! The commands. Help, man pages and completions are generated from these definitions.
+
+pub mod daemon;
+pub mod demo;
+pub mod docs;
+pub mod query;
+
+use crate::config::args::{MountArgs, PolicyArgs};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A merged root file system with a policy per path
+///
+/// Presents one directory tree put together from a read-only image, read-only trees, and volatile,
+/// persistent and local stores. A table decides path by path where a file lives.
+#[derive(Debug, Parser)]
+#[command(name = "statelitefs", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Mount a merged view; returns when it answers
+    Mount(Box<MountArgs>),
+    /// Unmount
+    Umount(UmountArgs),
+    /// Say why paths look as they do
+    Explain(ExplainArgs),
+    /// Say how a mount is doing
+    Status(StatusArgs),
+    /// Put another policy in force, without unmounting
+    Reload(ReloadArgs),
+    /// Check tables for all nodes and images
+    Check(CheckArgs),
+    /// Mount this machine's own root with the cookbook's table and show a tour
+    Demo(DemoArgs),
+    /// Write man pages and shell completions
+    Docs(DocsArgs),
+    /// The daemon itself; settings come from standard input
+    #[command(hide = true)]
+    Serve,
+}
+
+/// Arguments of `umount`.
+#[derive(Debug, Args)]
+pub struct UmountArgs {
+    /// Where the view appears
+    #[arg(value_name = "MOUNTPOINT")]
+    pub mountpoint: PathBuf,
+    /// Detach now, end when nobody uses it any more
+    #[arg(long, short)]
+    pub lazy: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Paths, absolute; within the mount if --mount is given, else as this process sees them
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// The mount to ask
+    #[arg(long, value_name = "MOUNTPOINT")]
+    pub mount: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The mount to ask [default: the only one]
+    #[arg(value_name = "MOUNTPOINT")]
+    pub mountpoint: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, conflicts_with = "prometheus")]
+    pub json: bool,
+    /// Print metrics in the Prometheus text format
+    #[arg(long)]
+    pub prometheus: bool,
+}
+
+/// Arguments of `reload`.
+#[derive(Debug, Args)]
+pub struct ReloadArgs {
+    /// The mount to change [default: the only one]
+    #[arg(value_name = "MOUNTPOINT")]
+    pub mountpoint: Option<PathBuf>,
+    /// Settings that replace those of the mount; tables are read again in any case
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// Announce a new generation of published layers: everything cached is dropped
+    #[arg(long)]
+    pub new_generation: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Directory with litefile.csv, litetree.csv and statelite.csv
+    #[arg(value_name = "TABLES")]
+    pub tables: PathBuf,
+    /// Meaning of the option words: `current` or `2010`
+    #[arg(long, value_name = "DIALECT", default_value = "current")]
+    pub dialect: String,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Leave you in a shell in the merged root
+    #[arg(long)]
+    pub shell: bool,
+}
+
+/// Arguments of `docs`.
+#[derive(Debug, Args)]
+pub struct DocsArgs {
+    /// Directory to write to
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// Runs the program with these arguments (the first is its name) and returns its exit status.
+pub fn run(args: Vec<String>) -> i32 {
+    let name = args
+        .first()
+        .and_then(|name| name.rsplit('/').next())
+        .unwrap_or_default();
+    let result = if name.starts_with("mount.") || is_helper_call(&args) {
+        let rest = args.get(1..).unwrap_or_default();
+        crate::config::helper::parse(rest)
+            .map_err(Into::into)
+            .and_then(daemon::mount)
+    } else {
+        dispatch(Cli::parse_from(&args).command)
+    };
+    match result {
+        Ok(()) => 0,
+        Err(e) => {
+            eprintln!("statelitefs: {e:#}");
+            1
+        }
+    }
+}
+
+/// `mount.fuse` calls the file system as `statelitefs SOURCE MOUNTPOINT -o OPTIONS`.
+fn is_helper_call(args: &[String]) -> bool {
+    use clap::CommandFactory as _;
+    let first = args.get(1).map(String::as_str).unwrap_or_default();
+    args.len() >= 4
+        && args.iter().any(|arg| arg == "-o")
+        && !first.starts_with('-')
+        && Cli::command().find_subcommand(first).is_none()
+}
+
+fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Mount(args) => daemon::mount(args.with_config()?),
+        Command::Serve => daemon::serve_from_stdin(),
+        Command::Umount(args) => daemon::umount(&args.mountpoint, args.lazy),
+        Command::Explain(args) => query::explain(&args),
+        Command::Status(args) => query::status(&args),
+        Command::Reload(args) => query::reload(args),
+        Command::Check(args) => query::check(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Docs(args) => docs::write(&args.dir),
+    }
+}

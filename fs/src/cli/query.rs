@@ -1,0 +1,166 @@
+//! Commands that ask or change a running mount, or check tables.
+
+use super::{CheckArgs, ExplainArgs, ReloadArgs, StatusArgs};
+use crate::config::assemble;
+use crate::control::{Answer, Request, client};
+use crate::overlay::explain::Explanation;
+use anyhow::{Context as _, anyhow, bail};
+use statelite_policy::Dialect;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// `statelitefs explain`.
+///
+/// # Errors
+/// If no mount answers, or a path lies in none.
+pub fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
+    let mut asked: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for path in &args.paths {
+        let (mount, inner) = match &args.mount {
+            Some(mount) => (client::the_mount(Some(mount))?, path.clone()),
+            None => client::mount_of(&lexical(path)?)?,
+        };
+        if !inner.is_absolute() {
+            bail!("{}: not an absolute path", inner.display());
+        }
+        let inner = inner.to_string_lossy().into_owned();
+        order.push((mount.clone(), inner.clone()));
+        asked.entry(mount).or_default().push(inner);
+    }
+    let mut answers: BTreeMap<(PathBuf, String), Explanation> = BTreeMap::new();
+    for (mount, paths) in asked {
+        match client::ask(&mount, &Request::Explain(paths.clone()))? {
+            Answer::Explained(all) => {
+                for (path, explanation) in paths.into_iter().zip(all) {
+                    answers.insert((mount.clone(), path), explanation);
+                }
+            }
+            _ => bail!("unexpected answer"),
+        }
+    }
+    let ordered: Vec<&Explanation> = order.iter().filter_map(|key| answers.get(key)).collect();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&ordered)?);
+    } else {
+        for explanation in ordered {
+            print!("{}", explanation_text(explanation));
+        }
+    }
+    Ok(())
+}
+
+/// An absolute path without `.` and `..`, symlinks left as they are.
+fn lexical(path: &Path) -> anyhow::Result<PathBuf> {
+    use std::path::Component;
+    let mut out = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            other => out.push(other),
+        }
+    }
+    Ok(out)
+}
+
+/// An explanation for people.
+pub fn explanation_text(e: &Explanation) -> String {
+    let mut lines = vec![format!(
+        "{}: {}",
+        e.path,
+        e.kind.as_deref().unwrap_or("nothing is shown here")
+    )];
+    let mut line = |key: &str, value: String| lines.push(format!("  {key:<10} {value}"));
+    match (&e.rule, &e.option, &e.origin) {
+        (Some(rule), Some(option), Some(origin)) => {
+            line("rule", format!("{rule}  option {option:?}  from {origin}"));
+        }
+        _ => line("rule", "none: the image decides".into()),
+    }
+    line("placement", e.placement.to_string());
+    for source in &e.sources {
+        line("source", format!("{}  {}", source.layer, source.path.display()));
+    }
+    if let Some(target) = &e.target {
+        line("target", target.clone());
+    }
+    if let Some(inode) = e.inode {
+        line("inode", inode.to_string());
+    }
+    line("a write", e.write.clone());
+    line("freshness", e.freshness.clone());
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// `statelitefs status`.
+///
+/// # Errors
+/// If no mount answers.
+pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    let mount = client::the_mount(args.mountpoint.as_deref())?;
+    let Answer::Status(status) = client::ask(&mount, &Request::Status)? else {
+        bail!("unexpected answer");
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else if args.prometheus {
+        print!("{}", status.prometheus());
+    } else {
+        print!("{}", status.text());
+    }
+    Ok(())
+}
+
+/// `statelitefs reload`.
+///
+/// # Errors
+/// Everything wrong with the new policy; nothing has changed then.
+pub fn reload(args: ReloadArgs) -> anyhow::Result<()> {
+    let mount = client::the_mount(args.mountpoint.as_deref())?;
+    let mut policy = args.policy;
+    super::daemon::absolute_policy(&mut policy, &std::env::current_dir()?);
+    let request = Request::Reload {
+        policy: Box::new(policy),
+        new_generation: args.new_generation,
+    };
+    let Answer::Reloaded(report, warnings) = client::ask(&mount, &request)? else {
+        bail!("unexpected answer");
+    };
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(());
+    }
+    println!("generation {}: {} changed paths", report.generation, report.changed.len());
+    for path in &report.changed {
+        println!("  {path}");
+    }
+    for path in &report.parked {
+        println!("  {path}: this node's changes are kept but no longer shown");
+    }
+    Ok(())
+}
+
+/// `statelitefs check`.
+///
+/// # Errors
+/// All refused rows, one a line.
+pub fn check(args: &CheckArgs) -> anyhow::Result<()> {
+    let dialect: Dialect = args
+        .dialect
+        .parse()
+        .map_err(|_| anyhow!("--dialect {}: one of current, 2010", args.dialect))?;
+    let warnings = assemble::check(&args.tables, dialect)
+        .with_context(|| format!("{} is refused", args.tables.display()))?;
+    for warning in &warnings {
+        println!("warning: {warning}");
+    }
+    println!("ok: {} warnings", warnings.len());
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! From settings to layers and a policy.
+
+pub mod args;
+pub mod assemble;
+pub mod helper;

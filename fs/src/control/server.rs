@@ -1,0 +1,152 @@
+//! The daemon's end of the control socket.
+
+use super::status::Status;
+use super::{Answer, DIR, Request, socket_path};
+use crate::config::args::MountArgs;
+use crate::config::assemble;
+use crate::fuse::session::{Agreed, Kernel};
+use crate::overlay::Overlay;
+use parking_lot::Mutex;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Longest request, in bytes: a reload with some thousand rules on the command line fits.
+const MAX_REQUEST: u64 = 4 << 20;
+/// How long a client may take to send its request or take its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the control socket works on.
+#[derive(Debug)]
+pub struct Controlled {
+    /// The merged view.
+    pub overlay: Arc<Overlay>,
+    /// Where it is mounted.
+    pub mountpoint: PathBuf,
+    /// The settings in force.
+    pub args: Mutex<MountArgs>,
+    /// Tells the kernel what to forget.
+    pub kernel: Kernel,
+    /// What was agreed with the kernel.
+    pub agreed: Arc<Agreed>,
+    /// Serving threads.
+    pub threads: usize,
+}
+
+/// The open socket; removed when dropped.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Listener {
+    /// Opens the socket of the mount at `mountpoint`, root only.
+    ///
+    /// # Errors
+    /// As creating files in `/run`.
+    pub fn open(mountpoint: &std::path::Path) -> std::io::Result<Listener> {
+        std::fs::create_dir_all(DIR)?;
+        std::fs::set_permissions(DIR, std::fs::Permissions::from_mode(0o700))?;
+        let path = socket_path(mountpoint);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let socket = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Listener { socket, path })
+    }
+
+    /// Where the socket is.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// Answers requests, one at a time, until the process ends.
+    pub fn serve(&self, controlled: &Controlled) {
+        for stream in self.socket.incoming() {
+            let served = stream.and_then(|stream| serve_one(&stream, controlled));
+            if let Err(e) = served {
+                tracing::debug!("control socket: {e}");
+            }
+        }
+    }
+}
+
+fn serve_one(stream: &UnixStream, controlled: &Controlled) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new(stream.take(MAX_REQUEST)).read_line(&mut line)?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => controlled.answer(request),
+        Err(e) => Answer::Refused(format!("request not understood: {e}")),
+    };
+    let mut text = serde_json::to_string(&answer)?;
+    text.push('\n');
+    let mut stream = stream;
+    stream.write_all(text.as_bytes())
+}
+
+impl Controlled {
+    fn answer(&self, request: Request) -> Answer {
+        match request {
+            Request::Status => Answer::Status(Box::new(Status::of(
+                &self.overlay,
+                self.mountpoint.clone(),
+                self.agreed.passthrough.load(Ordering::Acquire),
+                self.threads,
+            ))),
+            Request::Explain(paths) => {
+                let explained: Result<Vec<_>, _> = paths
+                    .iter()
+                    .map(|path| self.overlay.explain(path.as_bytes()).map_err(|e| format!("{path}: {e}")))
+                    .collect();
+                explained.map_or_else(Answer::Refused, Answer::Explained)
+            }
+            Request::Reload {
+                policy,
+                new_generation,
+            } => match self.reload(*policy, new_generation) {
+                Ok(answer) => answer,
+                Err(e) => Answer::Refused(format!("{e:#}")),
+            },
+        }
+    }
+
+    fn reload(
+        &self,
+        policy: crate::config::args::PolicyArgs,
+        new_generation: bool,
+    ) -> anyhow::Result<Answer> {
+        let mut current = self.args.lock();
+        let mut args = current.clone();
+        args.policy = policy.over(args.policy);
+        let layers = self.overlay.view().layers.clone();
+        let assembled = assemble::assemble(&args, Some(&layers))?;
+        let report =
+            self.overlay
+                .reload(assembled.tree, assembled.layers, new_generation, &self.kernel)?;
+        *current = args;
+        tracing::info!(
+            "policy {} is in force: {} changed paths",
+            report.generation,
+            report.changed.len()
+        );
+        for warning in &assembled.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(Answer::Reloaded(report, assembled.warnings))
+    }
+}

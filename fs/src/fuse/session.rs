@@ -1,0 +1,156 @@
+//! Mounting, and what is negotiated with the kernel.
+
+use super::Fs;
+use crate::overlay::Overlay;
+use crate::overlay::reload::Invalidate;
+use fuser::{Config, INodeNo, InitFlags, KernelConfig, MountOption, Notifier, Session, SessionACL};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Settings of the mount itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MountSettings {
+    /// Threads that serve requests.
+    pub threads: usize,
+    /// Whether backing files may be handed to the kernel.
+    pub passthrough: bool,
+    /// How deep passthrough stacks: 1 lets kernel overlayfs use the mount as a lower layer, 2
+    /// lets layers themselves be overlayfs.
+    pub stack_depth: u32,
+    /// Name in the mount table.
+    pub source: String,
+    /// Mount read-only.
+    pub read_only: bool,
+    /// Do not honour device nodes.
+    pub nodev: bool,
+    /// Do not honour set-id bits.
+    pub nosuid: bool,
+    /// Do not allow execution.
+    pub noexec: bool,
+}
+
+impl Default for MountSettings {
+    fn default() -> MountSettings {
+        MountSettings {
+            threads: 4,
+            passthrough: true,
+            stack_depth: 1,
+            source: "statelitefs".into(),
+            read_only: false,
+            nodev: false,
+            nosuid: false,
+            noexec: false,
+        }
+    }
+}
+
+/// What the kernel and we agreed on; known once the mount answers.
+#[derive(Debug, Default)]
+pub struct Agreed {
+    /// Backing files may be handed to the kernel.
+    pub passthrough: AtomicBool,
+    /// The kernel leaves clearing of set-id bits to us.
+    pub killpriv: AtomicBool,
+}
+
+/// Wanted where the kernel has it.
+const WANTED: [InitFlags; 10] = [
+    InitFlags::FUSE_ATOMIC_O_TRUNC,
+    InitFlags::FUSE_DONT_MASK,
+    InitFlags::FUSE_POSIX_ACL,
+    InitFlags::FUSE_AUTO_INVAL_DATA,
+    InitFlags::FUSE_DO_READDIRPLUS,
+    InitFlags::FUSE_READDIRPLUS_AUTO,
+    InitFlags::FUSE_PARALLEL_DIROPS,
+    InitFlags::FUSE_CACHE_SYMLINKS,
+    InitFlags::FUSE_ASYNC_DIO,
+    // Without it every small write asks for security.capability first. fuser 0.18 does not hand
+    // on the kernel's request to clear set-id bits at truncate and fallocate; the overlay asks
+    // /proc about the caller's capabilities there instead.
+    InitFlags::FUSE_HANDLE_KILLPRIV_V2,
+];
+
+const MAX_WRITE: u32 = 1 << 20;
+const MAX_BACKGROUND: u16 = 64;
+
+/// Negotiates with the kernel.
+pub fn negotiate(settings: &MountSettings, agreed: &Agreed, config: &mut KernelConfig) {
+    for flag in WANTED {
+        if let Err(missing) = config.add_capabilities(flag) {
+            tracing::debug!("the kernel lacks {missing:?}");
+        } else if flag == InitFlags::FUSE_HANDLE_KILLPRIV_V2 {
+            agreed.killpriv.store(true, Ordering::Release);
+        }
+    }
+    let _ = config.set_max_write(MAX_WRITE);
+    let _ = config.set_max_background(MAX_BACKGROUND);
+    if settings.passthrough
+        && rustix::process::geteuid().is_root()
+        && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
+        && config.set_max_stack_depth(settings.stack_depth).is_ok()
+    {
+        agreed.passthrough.store(true, Ordering::Release);
+    }
+}
+
+/// A mounted view, not serving yet.
+#[derive(Debug)]
+pub struct Mounted {
+    /// Runs the mount.
+    pub session: Session<Fs>,
+    /// What was agreed on.
+    pub agreed: Arc<Agreed>,
+}
+
+/// Mounts `overlay` at `mountpoint`.
+///
+/// # Errors
+/// As `mount(2)`: `ENOENT`, `EPERM`, `ENODEV` without `/dev/fuse`, ...
+pub fn mount(
+    overlay: Arc<Overlay>,
+    settings: &MountSettings,
+    mountpoint: &Path,
+) -> std::io::Result<Mounted> {
+    let agreed = Arc::new(Agreed::default());
+    let mut options = vec![
+        MountOption::FSName(settings.source.clone()),
+        MountOption::Subtype("statelitefs".into()),
+        MountOption::DefaultPermissions,
+        if settings.nodev { MountOption::NoDev } else { MountOption::Dev },
+        if settings.nosuid { MountOption::NoSuid } else { MountOption::Suid },
+        if settings.noexec { MountOption::NoExec } else { MountOption::Exec },
+    ];
+    if settings.read_only {
+        options.push(MountOption::RO);
+    }
+    let mut config = Config::default();
+    config.mount_options = options;
+    config.acl = SessionACL::All;
+    config.n_threads = Some(settings.threads.max(1));
+    config.clone_fd = settings.threads > 1;
+    let fs = Fs::new(overlay, settings.clone(), Arc::clone(&agreed));
+    let session = Session::new(fs, mountpoint, &config)?;
+    Ok(Mounted { session, agreed })
+}
+
+/// Tells the kernel what to forget.
+#[derive(Clone, Debug)]
+pub struct Kernel(pub Notifier);
+
+impl Invalidate for Kernel {
+    fn entry(&self, parent: u64, name: &[u8]) {
+        if let Err(e) = self.0.inval_entry(INodeNo(parent), OsStr::from_bytes(name)) {
+            tracing::debug!("invalidation of a name: {e}");
+        }
+    }
+
+    fn inode(&self, ino: u64) {
+        if let Err(e) = self.0.inval_inode(INodeNo(ino), 0, 0) {
+            tracing::debug!("invalidation of an inode: {e}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The merged view: what is shown at each path, and what a change does.
+//!
+//! The overlay knows files, layers and rules, but nothing of FUSE: it is given numbers of nodes
+//! and names, and answers with attributes, handles and errno values. Where to look for what:
+//!
+//! | module | question |
+//! |---|---|
+//! | [`view`], [`region`] | which rule answers at a path, and from which layers |
+//! | [`layer`], [`store`], [`lower`] | how layers are read, how stores are written |
+//! | [`ident`], [`node`], [`table`] | what number a file has, and how long it is remembered |
+//! | [`find`] | what a name in a directory is |
+//! | [`attr`], [`listing`], [`xattrs`] | what is shown of it |
+//! | [`opens`], [`io`] | how files are opened, read and written |
+//! | [`copyup`], [`create`], [`remove`], [`rename`], [`link`], [`change`] | what a change does |
+//! | [`concat`], [`seed`] | joined files, first content of opaque stores |
+//! | [`reload`], [`explain`] | another policy, and why a path looks as it does |
+//!
+//! # Errors
+//! Every operation fails with the `errno` its caller gets to see: that of the layer concerned, or
+//! `EROFS` for a change where the rule allows none, `EXDEV` for a rename or link between stores,
+//! `EBUSY` for moving a directory that other rules lie in, `ESTALE` when the kernel's knowledge of
+//! a file is out of date (the kernel then looks the path up again by itself).
+
+pub mod attr;
+pub mod change;
+pub mod concat;
+pub mod copyup;
+pub mod create;
+pub mod explain;
+pub mod fds;
+pub mod find;
+pub mod handles;
+pub mod ident;
+pub mod io;
+pub mod layer;
+pub mod link;
+pub mod listing;
+pub mod lower;
+pub mod metrics;
+pub mod node;
+pub mod opens;
+pub mod region;
+pub mod reload;
+pub mod remove;
+pub mod rename;
+pub mod seed;
+pub mod space;
+pub mod store;
+pub mod table;
+pub mod view;
+pub mod xattrs;
+
+use crate::sys::Result;
+use crate::sys::stat::Time;
+use fds::DirFds;
+use handles::Handles;
+use layer::LayerDir;
+use node::{Body, DirBody, Node, Presence, State};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use table::NodeTable;
+use view::View;
+
+/// Settings of the view that no rule carries.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Files of at least this many bytes are handed to the kernel (passthrough) even when only
+    /// read; smaller ones go through the page cache, which is quicker to open.
+    pub passthrough_min: u64,
+    /// Directory descriptors kept open.
+    pub dir_fds: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            passthrough_min: 128 * 1024,
+            dir_fds: 1024,
+        }
+    }
+}
+
+/// The merged view of one mount.
+#[derive(Debug)]
+pub struct Overlay {
+    /// Held shared by every operation, exclusive while a reload swaps the view.
+    gate: RwLock<()>,
+    view: RwLock<Arc<View>>,
+    /// Nodes the kernel knows.
+    pub nodes: NodeTable,
+    pub(crate) fds: DirFds,
+    pub(crate) handles: Handles,
+    pub(crate) settings: Settings,
+    started: Time,
+}
+
+/// One operation's hold on the view: no reload happens while it lives.
+#[derive(Debug)]
+pub struct Hold<'a> {
+    _gate: RwLockReadGuard<'a, ()>,
+    view: Arc<View>,
+}
+
+impl std::ops::Deref for Hold<'_> {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
+impl Overlay {
+    /// The merged view of `view`. The process must have called [`crate::sys::procfd::enter`].
+    pub fn new(view: View, settings: Settings) -> Overlay {
+        let place = view.root();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let root = Node {
+            ino: ident::ROOT,
+            identity: ident::ROOT,
+            kind: FileType::Directory,
+            refs: AtomicU64::new(1),
+            busy: Mutex::new(()),
+            state: RwLock::new(State {
+                body: Body::Dir(root_body(&place.region)),
+                place,
+                links: Vec::new(),
+                dead: false,
+                cached: None,
+                open_fd: None,
+            }),
+            opens: Mutex::new(None),
+            open_count: AtomicU32::new(0),
+        };
+        Overlay {
+            gate: RwLock::new(()),
+            view: RwLock::new(Arc::new(view)),
+            nodes: NodeTable::new(Arc::new(root)),
+            fds: DirFds::new(settings.dir_fds),
+            handles: Handles::default(),
+            settings,
+            started: Time {
+                sec: now.as_secs() as i64,
+                nsec: now.subsec_nanos(),
+            },
+        }
+    }
+
+    /// The present view.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read())
+    }
+
+    /// Starts an operation.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        let gate = self.gate.read_recursive();
+        Hold {
+            view: self.view(),
+            _gate: gate,
+        }
+    }
+
+    /// The node with number `ino`.
+    ///
+    /// # Errors
+    /// `ESTALE` if the kernel was never told of it, or has forgotten it.
+    pub fn node(&self, ino: u64) -> Result<Arc<Node>> {
+        self.nodes.get(ino).ok_or(Errno::STALE)
+    }
+}
+
+/// Sources of the root directory.
+fn root_body(region: &region::Region) -> DirBody {
+    DirBody {
+        upper: if region.store.is_some() {
+            Presence::Present
+        } else {
+            Presence::Absent
+        },
+        opaque: region.is_opaque(),
+        lowers: region
+            .lowers()
+            .iter()
+            .map(|layer| LayerDir::new(layer, b""))
+            .collect(),
+        default_acl: None,
+    }
+}

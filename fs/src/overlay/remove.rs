@@ -1,0 +1,270 @@
+//! Removing names.
+//!
+//! A name that a lower layer also has leaves a whiteout. The whiteout takes the name's place in
+//! one step, so a crash never shows the lower file again. A listed path leaves one in any case, or
+//! it would be made again.
+
+use super::create::{exchange, make_whiteout};
+use super::fds::FdKey;
+use super::node::{Body, Link, Node};
+use super::region::Region;
+use super::store::{self, Store, XATTR_LOWER_NAMES};
+use super::view::View;
+use super::{Overlay, attr, lower};
+use crate::sys::stat::stat_at;
+use crate::sys::{Result, xattr};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, OFlags, RenameFlags};
+use rustix::io::Errno;
+use std::sync::Arc;
+
+impl Overlay {
+    /// Removes file `name` from directory `parent`.
+    ///
+    /// # Errors
+    /// `EROFS` where no rule allows changes, `EISDIR` for a directory, those of the store.
+    pub fn unlink(&self, parent: u64, name: &[u8]) -> Result<()> {
+        let view = self.hold();
+        let parent = self.node(parent)?;
+        let found = self.find(&view, &parent, name)?.ok_or(Errno::NOENT)?;
+        if found.stat.is_dir() {
+            return Err(Errno::ISDIR);
+        }
+        let region = Arc::clone(&found.place.region);
+        let root = found.place.is_rule_root(&view);
+        let store = region.store.as_ref().ok_or(Errno::ROFS)?;
+        let node = self.nodes.find(found.identity);
+        let dir = self.make_store_dir(&view, &parent, store)?;
+        let whiteout = self.needs_whiteout(&parent, &region, name, root)?;
+        let _busy = node.as_ref().map(|node| node.busy.lock());
+        let _names = store.change_names();
+        self.drop_file(store, &dir, name, whiteout, node.as_ref(), &parent, found.identity)
+    }
+
+    /// Removes empty directory `name` from directory `parent`.
+    ///
+    /// # Errors
+    /// `ENOTEMPTY`; `EBUSY` if rules lie in it; `EROFS`; those of the store.
+    pub fn rmdir(&self, parent: u64, name: &[u8]) -> Result<()> {
+        let view = self.hold();
+        let parent = self.node(parent)?;
+        let found = self.find(&view, &parent, name)?.ok_or(Errno::NOENT)?;
+        if !found.stat.is_dir() {
+            return Err(Errno::NOTDIR);
+        }
+        let region = Arc::clone(&found.place.region);
+        let root = found.place.is_rule_root(&view);
+        let store = region.store.as_ref().ok_or(Errno::ROFS)?;
+        let node = self.intern(&parent, name, found);
+        let removed = self.remove_dir(&view, &parent, name, &node, &region, store, root);
+        self.nodes.release(node.ino, 1);
+        removed
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn remove_dir(
+        &self,
+        view: &View,
+        parent: &Arc<Node>,
+        name: &[u8],
+        node: &Arc<Node>,
+        region: &Region,
+        store: &Arc<Store>,
+        root: bool,
+    ) -> Result<()> {
+        if !self.is_empty_dir(view, node)? {
+            return Err(Errno::NOTEMPTY);
+        }
+        let dir = self.make_store_dir(view, parent, store)?;
+        let whiteout = self.needs_whiteout(parent, region, name, root)?;
+        let keep = self.store_dir(node, store)?;
+        let _names = store.change_names();
+        drop_dir(store, &dir, name, whiteout)?;
+        self.fds.remove(FdKey::Store(store.id(), node.ino));
+        self.bury(node, keep);
+        Ok(())
+    }
+
+    /// Whether removing `name` must leave a whiteout.
+    pub(super) fn needs_whiteout(
+        &self,
+        parent: &Arc<Node>,
+        region: &Region,
+        name: &[u8],
+        root: bool,
+    ) -> Result<bool> {
+        Ok(region.copies_up() && (root || self.shows_below(parent, region, name, false)?))
+    }
+
+    /// Takes a file's name out of the store. Called with the names lock held.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn drop_file(
+        &self,
+        store: &Store,
+        dir: &OwnedFd,
+        name: &[u8],
+        whiteout: bool,
+        node: Option<&Arc<Node>>,
+        parent: &Arc<Node>,
+        identity: u64,
+    ) -> Result<()> {
+        let here = match stat_at(dir, name) {
+            Ok(st) if st.is_whiteout() => return Err(Errno::NOENT),
+            Ok(st) => Some(st),
+            Err(e) if lower::is_absent(e) => None,
+            Err(e) => return Err(e),
+        };
+        let indexed = is_indexed(store, identity);
+        let other_names = |nlink: u32| match indexed {
+            true => nlink.saturating_sub(2) + attr::lower_names(store, identity),
+            false => nlink.saturating_sub(1),
+        };
+        // The last name: whoever has the file open, or holds it by O_PATH, keeps it.
+        let keep = match (&here, node) {
+            (Some(st), Some(node)) if other_names(st.nlink) == 0 => self.keep_open(node, dir, name)?,
+            _ => None,
+        };
+        match (here.is_some(), whiteout) {
+            (true, true) => replace_by_whiteout(store, dir, name)?,
+            (true, false) => rustix::fs::unlinkat(dir, name, AtFlags::empty())?,
+            (false, true) => make_whiteout(dir, name)?,
+            (false, false) => return Err(Errno::NOENT),
+        }
+        if indexed {
+            self.drop_indexed(store, identity, here.is_none());
+        }
+        if let Some(node) = node {
+            self.forget_link(node, parent, name, keep);
+        }
+        Ok(())
+    }
+
+    /// A descriptor that keeps a file's content after its last name is gone.
+    pub(super) fn keep_open(&self, node: &Arc<Node>, dir: &OwnedFd, name: &[u8]) -> Result<Option<Arc<OwnedFd>>> {
+        if !super::copyup::is_referenced(node) || node.kind == FileType::Directory {
+            return Ok(None);
+        }
+        if let Some(fd) = node.state.read().open_fd.clone() {
+            return Ok(Some(fd));
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(dir, name, flags, rustix::fs::Mode::empty())?;
+        Ok(Some(Arc::new(fd)))
+    }
+
+    /// Takes one name from a node; at the last one the node lives on through `keep` only.
+    pub(super) fn forget_link(
+        &self,
+        node: &Arc<Node>,
+        parent: &Arc<Node>,
+        name: &[u8],
+        keep: Option<Arc<OwnedFd>>,
+    ) {
+        let links: Vec<Link> = {
+            let state = node.state.read();
+            let other = |l: &&Link| !(&*l.name == name && Arc::ptr_eq(&l.parent, parent));
+            state.links.iter().filter(other).cloned().collect()
+        };
+        if let Some(fd) = keep {
+            self.bury(node, Some(fd));
+            return;
+        }
+        self.nodes.set_links(node, links);
+    }
+
+    /// Turns a node into one without a name.
+    pub(super) fn bury(&self, node: &Arc<Node>, keep: Option<Arc<OwnedFd>>) {
+        {
+            let mut state = node.state.write();
+            state.dead = true;
+            if let Some(fd) = keep {
+                state.body = Body::Orphan(fd);
+            }
+        }
+        self.nodes.set_links(node, Vec::new());
+    }
+
+    /// Accounts for a removed name of an indexed file and drops the index entry with the last.
+    pub(super) fn drop_indexed(&self, store: &Store, identity: u64, was_lower: bool) {
+        let name = Store::index_name(identity);
+        let mut below = attr::lower_names(store, identity);
+        if was_lower {
+            below = below.saturating_sub(1);
+            set_lower_names(store, identity, below);
+        }
+        let last = stat_at(store.index(), &name).is_ok_and(|st| st.nlink <= 1) && below == 0;
+        if last && let Err(e) = rustix::fs::unlinkat(store.index(), name.as_slice(), AtFlags::empty()) {
+            tracing::warn!("index entry of a deleted file stays: {e}");
+        }
+    }
+}
+
+/// Whether the index has the file.
+pub(super) fn is_indexed(store: &Store, identity: u64) -> bool {
+    super::ident::layer_of(identity) != store.id()
+        && stat_at(store.index(), &Store::index_name(identity)).is_ok()
+}
+
+/// Records how many names of an indexed file are only in a lower layer.
+pub(super) fn set_lower_names(store: &Store, identity: u64, n: u32) {
+    let name = Store::index_name(identity);
+    if let Err(e) = xattr::set(store.index(), &name, XATTR_LOWER_NAMES, &n.to_le_bytes(), 0) {
+        tracing::warn!("link count of a copied-up file is off: {e}");
+    }
+}
+
+/// Puts a whiteout where a file is, in one step.
+fn replace_by_whiteout(store: &Store, dir: &OwnedFd, name: &[u8]) -> Result<()> {
+    let tmp = store.tmp_name();
+    make_whiteout(store.work(), &tmp)?;
+    let renamed = rustix::fs::renameat(store.work(), tmp.as_slice(), dir, name);
+    if renamed.is_err() {
+        store.discard(&tmp);
+    }
+    renamed
+}
+
+/// Removes a directory that shows no names from the store; whiteouts may be in it.
+pub(super) fn drop_dir(store: &Store, dir: &OwnedFd, name: &[u8], whiteout: bool) -> Result<()> {
+    let present = match stat_at(dir, name) {
+        Ok(st) => st.is_dir(),
+        Err(e) if lower::is_absent(e) => false,
+        Err(e) => return Err(e),
+    };
+    if !present {
+        return if whiteout { make_whiteout(dir, name) } else { Ok(()) };
+    }
+    if !whiteout {
+        match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            other => return other,
+        }
+    }
+    let tmp = store.tmp_name();
+    if whiteout {
+        make_whiteout(store.work(), &tmp)?;
+        if let Err(e) = exchange(store.work(), &tmp, dir.as_fd(), name) {
+            store.discard(&tmp);
+            return Err(e);
+        }
+    } else {
+        rustix::fs::renameat_with(dir, name, store.work(), tmp.as_slice(), RenameFlags::NOREPLACE)?;
+    }
+    store.discard(&tmp);
+    Ok(())
+}
+
+/// Removes whiteouts from a store directory about to be renamed over, which shows no names.
+pub(super) fn clear_whiteouts(dir: &OwnedFd) -> Result<()> {
+    for entry in crate::sys::dir::read(dir)? {
+        if stat_at(dir, &entry.name)?.is_whiteout() {
+            rustix::fs::unlinkat(dir, &*entry.name, AtFlags::empty())?;
+        }
+    }
+    Ok(())
+}
+
+/// Marks a store directory opaque.
+pub(super) fn set_opaque(dir: impl AsFd, name: &[u8]) -> Result<()> {
+    xattr::set(dir, name, store::XATTR_OPAQUE, b"y", 0)
+}
