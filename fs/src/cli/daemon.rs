@@ -141,6 +141,7 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
     heap::limit_arenas();
     raise_limits();
     let mountpoint = args.mountpoint.clone().context("no mount point is given")?;
+    procfd::enter().context("/proc must be mounted")?;
     let assembled = assemble::assemble(&args, None)?;
     for warning in &assembled.warnings {
         tracing::warn!("{warning}");
@@ -149,7 +150,6 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
         }
     }
     let view = View::new(1, assembled.tree, assembled.layers, None)?;
-    procfd::enter().context("/proc must be mounted")?;
     rustix::process::umask(rustix::fs::Mode::empty());
     let overlay = Arc::new(Overlay::new(view, assemble::overlay_settings(&args)));
     let settings = assemble::mount_settings(&args);

@@ -99,7 +99,6 @@ fn mode_of(flags: i32) -> OpenMode {
     OpenMode {
         read: access != OpenAccMode::O_WRONLY,
         write: access != OpenAccMode::O_RDONLY,
-        truncate: flags & libc::O_TRUNC != 0,
     }
 }
 
@@ -287,10 +286,10 @@ impl Filesystem for Fs {
         answer_entry(self.overlay.link(ino.0, newparent.0, newname.as_bytes()), reply);
     }
 
-    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let register = Register(&reply);
         let kernel = self.passthrough().then_some(&register as &dyn Passthrough);
-        match self.overlay.open(ino.0, mode_of(flags.0), caller(req), kernel) {
+        match self.overlay.open(ino.0, mode_of(flags.0), kernel) {
             Ok(opened) => {
                 let fh = FileHandle(opened.fh);
                 match &opened.how {

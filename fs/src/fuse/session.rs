@@ -3,9 +3,12 @@
 use super::Fs;
 use crate::overlay::Overlay;
 use crate::overlay::reload::Invalidate;
-use fuser::{Config, INodeNo, InitFlags, KernelConfig, MountOption, Notifier, Session, SessionACL};
+use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, Session, SessionACL};
+use rustix::fd::AsRawFd as _;
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,9 +60,13 @@ pub struct Agreed {
     pub killpriv: AtomicBool,
 }
 
+/// Type in the mount table.
+const TYPE: &str = "fuse.statelitefs";
+
 /// Wanted where the kernel has it.
-const WANTED: [InitFlags; 10] = [
-    InitFlags::FUSE_ATOMIC_O_TRUNC,
+// Not FUSE_ATOMIC_O_TRUNC: the kernel would have us cut a file before it finds that the file is
+// being executed (ETXTBSY).
+const WANTED: [InitFlags; 9] = [
     InitFlags::FUSE_DONT_MASK,
     InitFlags::FUSE_POSIX_ACL,
     InitFlags::FUSE_AUTO_INVAL_DATA,
@@ -116,25 +123,35 @@ pub fn mount(
     mountpoint: &Path,
 ) -> std::io::Result<Mounted> {
     let agreed = Arc::new(Agreed::default());
-    let mut options = vec![
-        MountOption::FSName(settings.source.clone()),
-        MountOption::Subtype("statelitefs".into()),
-        MountOption::DefaultPermissions,
-        if settings.nodev { MountOption::NoDev } else { MountOption::Dev },
-        if settings.nosuid { MountOption::NoSuid } else { MountOption::Suid },
-        if settings.noexec { MountOption::NoExec } else { MountOption::Exec },
-    ];
-    if settings.read_only {
-        options.push(MountOption::RO);
+    let device = rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let mut flags = MountFlags::empty();
+    for (set, flag) in [
+        (settings.read_only, MountFlags::RDONLY),
+        (settings.nodev, MountFlags::NODEV),
+        (settings.nosuid, MountFlags::NOSUID),
+        (settings.noexec, MountFlags::NOEXEC),
+    ] {
+        flags.set(flag, set);
     }
+    // fuser's own mount does not name the subtype, by which tools tell our mounts.
+    let data = format!(
+        "fd={},rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other",
+        device.as_raw_fd()
+    );
+    let data = CString::new(data)?;
+    rustix::mount::mount(settings.source.as_str(), mountpoint, TYPE, flags, data.as_c_str())?;
     let mut config = Config::default();
-    config.mount_options = options;
     config.acl = SessionACL::All;
     config.n_threads = Some(settings.threads.max(1));
     config.clone_fd = settings.threads > 1;
     let fs = Fs::new(overlay, settings.clone(), Arc::clone(&agreed));
-    let session = Session::new(fs, mountpoint, &config)?;
-    Ok(Mounted { session, agreed })
+    match Session::from_fd(fs, device, SessionACL::All, config) {
+        Ok(session) => Ok(Mounted { session, agreed }),
+        Err(e) => {
+            let _ = rustix::mount::unmount(mountpoint, UnmountFlags::DETACH);
+            Err(e)
+        }
+    }
 }
 
 /// Tells the kernel what to forget.

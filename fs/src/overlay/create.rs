@@ -50,8 +50,7 @@ impl Overlay {
     /// Makes a new object under `name` in directory `parent`.
     ///
     /// # Errors
-    /// `EEXIST`; `EROFS` where no rule allows changes; `EPERM` for device 0:0, which stands for a
-    /// deleted name; those of the store.
+    /// `EEXIST`; `EROFS` where no rule allows changes; those of the store.
     pub fn make(&self, parent: u64, name: &[u8], what: Make<'_>, owner: Owner) -> Result<Entry> {
         let view = self.hold();
         let parent = self.node(parent)?;
@@ -95,9 +94,6 @@ impl Overlay {
         if name.len() > NAME_MAX {
             return Err(Errno::NAMETOOLONG);
         }
-        if let Make::Node(FileType::CharacterDevice, 0) = what {
-            return Err(Errno::PERM);
-        }
         if super::find::is_work_dir(parent, name) {
             return Err(Errno::PERM);
         }
@@ -113,11 +109,14 @@ impl Overlay {
         let owner = self.effective(parent, &dir, owner)?;
         let _names = store.names.read_recursive();
         let made = match stat_at(&*dir, name) {
-            Ok(st) if st.is_whiteout() && region.copies_up() => {
+            Ok(st) if store.is_whiteout(&*dir, name, &st) => {
                 self.make_over_whiteout(store, &dir, name, what, owner)
             }
             Ok(_) => Err(Errno::EXIST),
             Err(Errno::NOENT) if below => Err(Errno::EXIST),
+            Err(Errno::NOENT) if looks_like_whiteout(what) && region.copies_up() => {
+                self.make_marked_device(store, &dir, name, what, owner)
+            }
             Err(Errno::NOENT) => make_in(dir.as_fd(), name, what, owner),
             Err(e) => Err(e),
         };
@@ -176,6 +175,9 @@ impl Overlay {
     ) -> Result<Option<OwnedFd>> {
         let tmp = store.tmp_name();
         let made = make_in(store.work(), &tmp, what, owner).and_then(|fd| {
+            if looks_like_whiteout(what) {
+                xattr::set(store.work(), &tmp, store::XATTR_DEVICE, b"y", 0)?;
+            }
             if matches!(what, Make::Dir) {
                 xattr::set(store.work(), &tmp, store::XATTR_OPAQUE, b"y", 0)?;
                 // A directory cannot replace a whiteout in one step other than by exchange.
@@ -190,6 +192,28 @@ impl Overlay {
             store.discard(&tmp);
         }
         made
+    }
+
+    /// A device with the number of a whiteout is marked before it is seen.
+    fn make_marked_device(
+        &self,
+        store: &Store,
+        dir: &OwnedFd,
+        name: &[u8],
+        what: Make<'_>,
+        owner: Owner,
+    ) -> Result<Option<OwnedFd>> {
+        let tmp = store.tmp_name();
+        let made = make_in(store.work(), &tmp, what, owner)
+            .and_then(|_| xattr::set(store.work(), &tmp, store::XATTR_DEVICE, b"y", 0))
+            .and_then(|()| {
+                let flags = rustix::fs::RenameFlags::NOREPLACE;
+                rustix::fs::renameat_with(store.work(), tmp.as_slice(), dir, name, flags)
+            });
+        if made.is_err() {
+            store.discard(&tmp);
+        }
+        made.map(|()| None)
     }
 
     /// Owner and mode as the directory makes them: setgid directories hand on their group, a
@@ -309,6 +333,10 @@ impl Overlay {
 
 /// Where `/etc/mtab` points when the image has none.
 pub const MTAB: &str = "/proc/self/mounts";
+
+fn looks_like_whiteout(what: Make<'_>) -> bool {
+    matches!(what, Make::Node(FileType::CharacterDevice, 0))
+}
 
 /// Internal mode bit: a directory made here is setgid.
 const INHERIT_SETGID: u32 = 1 << 20;

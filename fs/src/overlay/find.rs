@@ -246,7 +246,7 @@ impl Overlay {
         {
             super::metrics::count(&store.layer.counters.lookups);
             match stat_at(&*dir, name) {
-                Ok(stat) if stat.is_whiteout() => return Ok(Search::Deleted),
+                Ok(stat) if store.is_whiteout(&*dir, name, &stat) => return Ok(Search::Deleted),
                 Ok(stat) => {
                     let identity = upper_identity(store, &dir, name, &stat);
                     if !stat.is_dir() {

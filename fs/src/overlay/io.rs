@@ -1,9 +1,11 @@
 //! Reading and writing what is open without passthrough, and the calls the kernel never hands
 //! through.
 
+use super::copyup::Amount;
 use super::handles::{Content, FileHandle};
 use super::metrics::add;
 use super::node::{Body, Node};
+use super::view::View;
 use super::{Overlay, lower};
 use crate::sys::caller::Caller;
 use crate::sys::stat::{stat_at, stat_fd};
@@ -53,9 +55,9 @@ impl Overlay {
     /// # Errors
     /// As `pwrite(2)` on the store: `ENOSPC`, `EDQUOT`, `EFBIG`, ...
     pub fn write(&self, fh: u64, offset: u64, data: &[u8], kill: bool) -> Result<usize> {
-        let _view = self.hold();
+        let view = self.hold();
         let handle = self.handles.file(fh)?;
-        let fd = self.content_fd(&handle)?;
+        let fd = self.changed_fd(&view, &handle)?;
         if kill {
             clear_setid(&fd)?;
         }
@@ -122,9 +124,9 @@ impl Overlay {
     /// # Errors
     /// As `fallocate(2)`.
     pub fn fallocate(&self, fh: u64, offset: u64, len: u64, mode: u32, caller: Caller) -> Result<()> {
-        let _view = self.hold();
+        let view = self.hold();
         let handle = self.handles.file(fh)?;
-        let fd = self.content_fd(&handle)?;
+        let fd = self.changed_fd(&view, &handle)?;
         self.kill_privileges(&fd, caller)?;
         rustix::fs::fallocate(&*fd, FallocateFlags::from_bits_retain(mode), offset, len)
     }
@@ -165,13 +167,13 @@ impl Overlay {
         len: usize,
         caller: Caller,
     ) -> Result<usize> {
-        let _view = self.hold();
+        let view = self.hold();
         let (source, target) = (self.handles.file(from.0)?, self.handles.file(to.0)?);
         if matches!(&*source.file.read(), Content::Joined(_)) {
             return Err(Errno::XDEV);
         }
+        let fd = self.changed_fd(&view, &target)?;
         let source_fd = self.content_fd(&source)?;
-        let fd = self.content_fd(&target)?;
         self.kill_privileges(&fd, caller)?;
         let (mut at, mut to_at) = (from.1, to.1);
         let result =
@@ -179,6 +181,17 @@ impl Overlay {
         // Pages the kernel keeps of the target are dropped by it; ours to forget is the version.
         target.node.state.write().cached = None;
         result
+    }
+
+    /// The descriptor for a change through `handle`: a file still in a lower layer is copied up.
+    fn changed_fd(&self, view: &View, handle: &FileHandle) -> Result<Arc<OwnedFd>> {
+        if !handle.write {
+            return Err(Errno::BADF);
+        }
+        if !matches!(&*handle.file.read(), Content::Upper(_)) {
+            self.make_upper(view, &handle.node, Amount::All)?;
+        }
+        self.content_fd(handle)
     }
 
     /// The descriptor a handle works on now: opened if it was not, moved if the file was copied up.

@@ -69,7 +69,7 @@ impl Overlay {
     ) -> Result<()> {
         let flags = AtFlags::empty();
         let tmp = store.tmp_name();
-        let over = stat_at(dir, name).is_ok_and(|st| st.is_whiteout());
+        let over = stat_at(dir, name).is_ok_and(|st| store.is_whiteout(dir, name, &st));
         self.at_upper_locked(node, store, |from, from_name| {
             if over {
                 // Over the whiteout of a deleted name in one step.

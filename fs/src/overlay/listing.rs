@@ -297,7 +297,7 @@ fn gather_upper(store: &Store, dir: &OwnedFd, entry: &RawEntry, union: bool) -> 
         && let Ok(st) = stat_at(dir, &entry.name)
     {
         kind = st.kind;
-        whiteout = union && st.is_whiteout();
+        whiteout = union && store.is_whiteout(dir, &entry.name, &st);
     }
     let origin = if union && !whiteout {
         super::find::read_origin(dir, &entry.name)

@@ -22,7 +22,6 @@ use super::metrics::count;
 use super::node::{Body, Node, Version};
 use super::region::Region;
 use super::{Overlay, concat, lower};
-use crate::sys::caller::Caller;
 use crate::sys::stat::{Stat, stat_fd};
 use crate::sys::{Result, procfd};
 use rustix::fd::{BorrowedFd, OwnedFd};
@@ -48,9 +47,11 @@ pub struct OpenMode {
     pub read: bool,
     /// Write access.
     pub write: bool,
-    /// Cut to zero length.
-    pub truncate: bool,
 }
+
+/// Lower files of at least this many bytes are not copied up when opened for writing but when
+/// first changed.
+const LATE_COPY_UP: u64 = 1 << 20;
 
 /// An open file, as the kernel is told of it.
 #[derive(Clone, Debug)]
@@ -120,31 +121,23 @@ impl Overlay {
         &self,
         ino: u64,
         mode: OpenMode,
-        caller: Caller,
         kernel: Option<&dyn Passthrough>,
     ) -> Result<Opened> {
         let view = self.hold();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
-        if mode.write || mode.truncate {
-            let amount = if mode.truncate { Amount::Nothing } else { Amount::All };
-            self.make_upper(&view, &node, amount)?;
+        if mode.write {
+            if region.store.is_none() {
+                return Err(Errno::ROFS);
+            }
+            // What is large may be about to be cut: it is copied up with the first change.
+            let small = |stat: Stat| stat.size < LATE_COPY_UP;
+            let lower = matches!(node.body(), Body::Lower { .. });
+            if !lower || self.stat(&view, &node).is_ok_and(small) {
+                self.make_upper(&view, &node, Amount::All)?;
+            }
         }
-        let opened = self.open_node(&node, &region, mode, kernel)?;
-        if mode.truncate
-            && let Err(e) = self.truncate_open(opened.fh, caller)
-        {
-            self.release(opened.fh);
-            return Err(e);
-        }
-        Ok(opened)
-    }
-
-    fn truncate_open(&self, fh: u64, caller: Caller) -> Result<()> {
-        let handle = self.handles.file(fh)?;
-        let fd = self.content_fd(&handle)?;
-        self.kill_privileges(&fd, caller)?;
-        rustix::fs::ftruncate(&fd, 0)
+        self.open_node(&node, &region, mode, kernel)
     }
 
     fn open_node(
@@ -220,10 +213,10 @@ impl Overlay {
         region: &Region,
         mode: OpenMode,
     ) -> Result<Content> {
-        let access = if mode.write { OFlags::RDWR } else { OFlags::RDONLY };
+        let write = if mode.write { OFlags::RDWR } else { OFlags::RDONLY };
         match node.body() {
             Body::Lower { dir, name } => {
-                let fd = open_regular(|flags| lower::open_file(&self.fds, &dir, &name, flags), access)?;
+                let fd = open_regular(|flags| lower::open_file(&self.fds, &dir, &name, flags), OFlags::RDONLY)?;
                 let st = stat_fd(&fd)?;
                 if dir.layer.identity(&st) != node.identity {
                     return Err(Errno::STALE);
@@ -234,14 +227,14 @@ impl Overlay {
                 let store = region.store.as_ref().ok_or(Errno::STALE)?;
                 count(&store.layer.counters.opens);
                 let fd = self.at_upper(node, store, |dir, name| {
-                    open_regular(|flags| store.layer.open_entry(dir, name, flags), access)
+                    open_regular(|flags| store.layer.open_entry(dir, name, flags), write)
                 })?;
                 Ok(Content::Upper(Arc::new(fd)))
             }
             Body::Concat { parts, name } => {
                 Ok(Content::Joined(concat::read(&self.fds, &parts, &name)?.into()))
             }
-            Body::Orphan(fd) => Ok(Content::Upper(Arc::new(procfd::reopen(&*fd, access)?))),
+            Body::Orphan(fd) => Ok(Content::Upper(Arc::new(procfd::reopen(&*fd, write)?))),
             Body::Dir(_) => Err(Errno::ISDIR),
             Body::Symlink(_) => Err(Errno::LOOP),
         }

@@ -109,7 +109,7 @@ impl Overlay {
         identity: u64,
     ) -> Result<()> {
         let here = match stat_at(dir, name) {
-            Ok(st) if st.is_whiteout() => return Err(Errno::NOENT),
+            Ok(st) if store.is_whiteout(dir, name, &st) => return Err(Errno::NOENT),
             Ok(st) => Some(st),
             Err(e) if lower::is_absent(e) => None,
             Err(e) => return Err(e),
@@ -255,9 +255,9 @@ pub(super) fn drop_dir(store: &Store, dir: &OwnedFd, name: &[u8], whiteout: bool
 }
 
 /// Removes whiteouts from a store directory about to be renamed over, which shows no names.
-pub(super) fn clear_whiteouts(dir: &OwnedFd) -> Result<()> {
+pub(super) fn clear_whiteouts(store: &Store, dir: &OwnedFd) -> Result<()> {
     for entry in crate::sys::dir::read(dir)? {
-        if stat_at(dir, &entry.name)?.is_whiteout() {
+        if store.is_whiteout(dir, &entry.name, &stat_at(dir, &entry.name)?) {
             rustix::fs::unlinkat(dir, &*entry.name, AtFlags::empty())?;
         }
     }

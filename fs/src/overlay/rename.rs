@@ -141,7 +141,7 @@ impl Overlay {
     /// Brings a node into the store at the name it is to be moved from.
     fn prepare(&self, view: &View, node: &Arc<Node>, at: &End<'_>, store: &Store) -> Result<()> {
         self.make_upper(view, node, Amount::All)?;
-        if node.is_dir() || stat_at(&*at.dir, at.name).is_ok_and(|st| !st.is_whiteout()) {
+        if node.is_dir() || stat_at(&*at.dir, at.name).is_ok_and(|st| !store.is_whiteout(&*at.dir, at.name, &st)) {
             return Ok(());
         }
         // A further lower name of an indexed file gets its place in the store first.
@@ -192,7 +192,7 @@ impl Overlay {
             Some(b) if b.is_dir() => {
                 let fd = self.store_dir(b, store)?;
                 if let Some(fd) = &fd {
-                    clear_whiteouts(fd)?;
+                    clear_whiteouts(store, fd)?;
                 }
                 fd
             }
@@ -200,7 +200,7 @@ impl Overlay {
             None => None,
         };
         // A directory cannot be renamed over the whiteout of a file.
-        let over_whiteout = stat_at(&*to.dir, to.name).is_ok_and(|st| st.is_whiteout());
+        let over_whiteout = stat_at(&*to.dir, to.name).is_ok_and(|st| store.is_whiteout(&*to.dir, to.name, &st));
         if over_whiteout && a.is_dir() {
             super::create::exchange(from.dir.as_fd(), from.name, to.dir.as_fd(), to.name)?;
             if !leaves_whiteout {
@@ -229,7 +229,7 @@ impl Overlay {
     /// What keeps the content of a file that is renamed over, if that was its last name.
     fn keep_replaced(&self, b: &Arc<Node>, store: &Store, to: &End<'_>) -> Result<Option<Arc<OwnedFd>>> {
         match stat_at(&*to.dir, to.name) {
-            Ok(st) if !st.is_whiteout() => {
+            Ok(st) if !store.is_whiteout(&*to.dir, to.name, &st) => {
                 let indexed = is_indexed(store, b.identity);
                 let others = match indexed {
                     true => st.nlink.saturating_sub(2) + attr::lower_names(store, b.identity),

@@ -12,7 +12,7 @@
 use super::ident::LayerId;
 use super::layer::{Freshness, Layer};
 use crate::sys::mountfd::{self, Root};
-use crate::sys::stat::stat_fd;
+use crate::sys::stat::{Stat, stat_fd};
 use crate::sys::Result;
 use parking_lot::{RwLock, RwLockWriteGuard};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,6 +35,9 @@ pub const XATTR_REDIRECT: &[u8] = b"trusted.overlay.redirect";
 pub const XATTR_ORIGIN: &[u8] = b"trusted.statelite.origin";
 /// Names of an indexed file that still are only in a lower layer, 4 bytes little endian.
 pub const XATTR_LOWER_NAMES: &[u8] = b"trusted.statelite.lower_names";
+
+/// Marks a character device 0:0 that somebody made and that is not a whiteout.
+pub const XATTR_DEVICE: &[u8] = b"trusted.statelite.device";
 
 /// Whether an attribute is the union's own bookkeeping, invisible and untouchable from above.
 pub fn is_private_xattr(name: &[u8]) -> bool {
@@ -136,6 +139,14 @@ impl Store {
     /// The directory of hard links to files with several lower names.
     pub fn index(&self) -> BorrowedFd<'_> {
         self.index.as_fd()
+    }
+
+    /// Whether entry `name` of directory `dir` of this store, which `stat` describes, stands for
+    /// a deleted name. Only a volatile store has such entries.
+    pub fn is_whiteout(&self, dir: impl AsFd, name: &[u8], stat: &Stat) -> bool {
+        self.id() == super::ident::VOLATILE
+            && stat.is_whiteout()
+            && crate::sys::xattr::get(dir, name, XATTR_DEVICE).is_err()
     }
 
     /// A name in the work directory that nobody else uses.
