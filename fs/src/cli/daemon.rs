@@ -149,10 +149,10 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
             println!("warning: {warning}");
         }
     }
+    let settings = assemble::mount_settings(&args, &assembled.layers);
     let view = View::new(1, assembled.tree, assembled.layers, None)?;
     rustix::process::umask(rustix::fs::Mode::empty());
     let overlay = Arc::new(Overlay::new(view, assemble::overlay_settings(&args)));
-    let settings = assemble::mount_settings(&args);
     let listener = Listener::open(&mountpoint).context("control socket")?;
     let mounted = session::mount(Arc::clone(&overlay), &settings, &mountpoint)
         .with_context(|| format!("cannot mount at {}", mountpoint.display()))?;

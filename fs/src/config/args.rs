@@ -127,7 +127,7 @@ pub struct MountArgs {
     #[arg(long, value_name = "N", help_heading = "Running", value_parser = clap::value_parser!(u32).range(1..=2))]
     pub stack_depth: Option<u32>,
 
-    /// Threads that serve requests
+    /// Threads that serve requests [default: 2; 8 if a layer is on a server]
     #[arg(long, value_name = "N", help_heading = "Running")]
     pub threads: Option<usize>,
 

@@ -96,11 +96,17 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
     })
 }
 
-/// The mount settings in `args`.
-pub fn mount_settings(args: &MountArgs) -> MountSettings {
+/// Serving threads when a layer is on a server: as many calls may wait for it at a time.
+const THREADS_REMOTE: usize = 8;
+
+/// The mount settings in `args`, for a view of `layers`.
+pub fn mount_settings(args: &MountArgs, layers: &Layers) -> MountSettings {
     let base = MountSettings::default();
+    let stores = layers.stores().map(|store| &store.layer);
+    let remote = layers.trees.iter().chain(&layers.image).chain(stores).any(|l| l.remote);
+    let threads = if remote { THREADS_REMOTE } else { base.threads };
     MountSettings {
-        threads: args.threads.unwrap_or(base.threads).clamp(1, 64),
+        threads: args.threads.unwrap_or(threads).clamp(1, 64),
         passthrough: args.passthrough.unwrap_or_default() == PassthroughMode::Auto,
         stack_depth: args.stack_depth.unwrap_or(base.stack_depth),
         source: args.fsname.clone().unwrap_or(base.source),

@@ -39,7 +39,7 @@ pub struct MountSettings {
 impl Default for MountSettings {
     fn default() -> MountSettings {
         MountSettings {
-            threads: 4,
+            threads: 2,
             passthrough: true,
             stack_depth: 1,
             source: "statelitefs".into(),

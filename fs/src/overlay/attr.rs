@@ -42,7 +42,7 @@ impl Overlay {
         let state = node.state.read();
         let region = &state.place.region;
         let ttl = match &state.body {
-            Body::Upper { .. } | Body::Orphan(_) => region.store_ttl(),
+            Body::Upper { .. } | Body::Orphan(_) | Body::Gone(_) => region.store_ttl(),
             Body::Dir(dir) => {
                 present_dir(&mut stat, dir);
                 if dir.lowers.is_empty() && dir.upper == Presence::Present {
@@ -90,6 +90,8 @@ impl Overlay {
                 Ok(stat)
             }
             Body::Orphan(fd) => stat_fd(&*fd),
+            // Opened while its last name was removed, or not open at all.
+            Body::Gone(stat) => self.stat_open(node).or(Ok(*stat)),
         }
     }
 

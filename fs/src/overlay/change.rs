@@ -74,6 +74,7 @@ impl Overlay {
         let store = region.store.as_ref().ok_or(Errno::ROFS)?;
         if node.is_dir() && matches!(node.body(), Body::Dir(_)) {
             let dir = self.make_store_dir(view, node, store)?;
+            node.with_dir(|body| body.inherits = None);
             return apply_at((*dir).as_fd(), b"", node.kind, change);
         }
         self.at_upper(node, store, |dir, name| apply_at(dir, name, node.kind, change))

@@ -18,7 +18,6 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, SeekFrom, Timestamps, Uid};
 use rustix::io::Errno;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// How much of a file's content a copy-up takes along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +39,7 @@ impl Overlay {
         let store = region.store.as_ref().ok_or(Errno::ROFS)?;
         match node.body() {
             Body::Upper { .. } | Body::Orphan(_) => return Ok(()),
+            Body::Gone(_) => return Err(Errno::STALE),
             Body::Dir(_) => return self.make_store_dir(view, node, store).map(drop),
             Body::Lower { .. } | Body::Concat { .. } | Body::Symlink(_) => {}
         }
@@ -155,7 +155,7 @@ impl Overlay {
                 rustix::fs::symlinkat(*target, store.work(), tmp)?;
                 Ok(())
             }
-            Body::Upper { .. } | Body::Dir(_) | Body::Orphan(_) => Err(Errno::INVAL),
+            Body::Upper { .. } | Body::Dir(_) | Body::Orphan(_) | Body::Gone(_) => Err(Errno::INVAL),
         }
     }
 
@@ -497,9 +497,4 @@ pub(super) fn exists_below(fds: &super::fds::DirFds, dirs: &[Arc<LayerDir>], nam
         }
     }
     Ok(false)
-}
-
-/// Reads an atomic flag of a node; here so that callers need not care about its ordering.
-pub(super) fn is_referenced(node: &Node) -> bool {
-    node.refs.load(Ordering::Relaxed) > 0
 }

@@ -8,7 +8,7 @@ use super::attr::Entry;
 use super::copyup::exists_below;
 use super::find::{Found, NAME_MAX};
 use super::layer::join;
-use super::node::{Body, DirBody, Node, Presence};
+use super::node::{Body, DirBody, Inherits, Node, Presence};
 use super::opens::{OpenMode, Opened, Passthrough};
 use super::region::Region;
 use super::store::{self, Store};
@@ -77,9 +77,11 @@ impl Overlay {
         let (found, fd) = self.make_object(&view, &parent, name, Make::File, owner)?;
         let stat = found.stat;
         let region = Arc::clone(&found.place.region);
+        let inherits_acl = parent.dir_body().inherits.is_none_or(|i| i.acl);
         let node = self.intern(&parent, name, found);
+        node.state.write().plain = !inherits_acl;
         let fd = fd.ok_or(Errno::IO)?;
-        let opened = self.open_created(&node, &region, mode, fd, kernel);
+        let opened = self.open_created(&node, &region, mode, (fd, stat), kernel);
         Ok((self.entry(node, &stat)?, opened))
     }
 
@@ -108,19 +110,23 @@ impl Overlay {
         let below = region.copies_up() && self.shows_below(parent, &region, name, root)?;
         let owner = self.effective(parent, &dir, owner)?;
         let _names = store.names.read_recursive();
-        let made = match stat_at(&*dir, name) {
-            Ok(st) if store.is_whiteout(&*dir, name, &st) => {
-                self.make_over_whiteout(store, &dir, name, what, owner)
-            }
-            Ok(_) => Err(Errno::EXIST),
-            Err(Errno::NOENT) if below => Err(Errno::EXIST),
-            Err(Errno::NOENT) if looks_like_whiteout(what) && region.copies_up() => {
+        // What shows from below is in the way unless a whiteout hides it.
+        let made = match below {
+            true => Err(Errno::EXIST),
+            false if looks_like_whiteout(what) && region.copies_up() => {
                 self.make_marked_device(store, &dir, name, what, owner)
             }
-            Err(Errno::NOENT) => make_in(dir.as_fd(), name, what, owner),
-            Err(e) => Err(e),
+            false => make_in(dir.as_fd(), name, what, owner),
         };
-        let fd = made?;
+        let fd = match made {
+            Err(Errno::EXIST) => match stat_at(&*dir, name) {
+                Ok(st) if store.is_whiteout(&*dir, name, &st) => {
+                    self.make_over_whiteout(store, &dir, name, what, owner)?
+                }
+                _ => return Err(Errno::EXIST),
+            },
+            other => other?,
+        };
         let stat = stat_at(&*dir, name)?;
         let identity = store.layer.identity(&stat);
         let body = match what {
@@ -220,24 +226,29 @@ impl Overlay {
     /// default ACL replaces the umask.
     fn effective(&self, parent: &Arc<Node>, dir: &OwnedFd, owner: Owner) -> Result<Owner> {
         let mut owner = owner;
-        let st = stat_at(dir, b"")?;
-        if st.perm & 0o2000 != 0 {
-            owner.caller.gid = st.gid;
-        }
-        if owner.umask != 0 {
-            let known = parent.dir_body().default_acl;
-            let acl = known.unwrap_or_else(|| {
-                let acl = xattr::get(dir, b"", b"system.posix_acl_default").is_ok();
-                parent.with_dir(|body| body.default_acl = Some(acl));
-                acl
-            });
-            if acl {
-                owner.umask = 0;
+        let known = match &parent.state.read().body {
+            Body::Dir(body) => body.inherits,
+            _ => None,
+        };
+        let inherits = match known {
+            Some(inherits) => inherits,
+            None => {
+                let st = stat_at(dir, b"")?;
+                let inherits = Inherits {
+                    group: (st.perm & 0o2000 != 0).then_some(st.gid),
+                    acl: xattr::get(dir, b"", b"system.posix_acl_default").is_ok(),
+                };
+                parent.with_dir(|body| body.inherits = Some(inherits));
+                inherits
             }
-        }
-        if st.perm & 0o2000 != 0 {
+        };
+        if let Some(group) = inherits.group {
+            owner.caller.gid = group;
             // Directories made in it are setgid too.
             owner.mode |= INHERIT_SETGID;
+        }
+        if inherits.acl {
+            owner.umask = 0;
         }
         Ok(owner)
     }

@@ -156,7 +156,7 @@ fn sources(node: &Arc<Node>, region: &Region) -> Vec<SourceFile> {
             let lowers = body.lowers.iter().map(|dir| at(&dir.layer, &dir.path));
             upper.into_iter().chain(lowers).collect()
         }
-        Body::Symlink(_) | Body::Orphan(_) => Vec::new(),
+        Body::Symlink(_) | Body::Orphan(_) | Body::Gone(_) => Vec::new(),
     }
 }
 

@@ -129,7 +129,7 @@ impl Overlay {
                     if same_dirs(&old.lowers, &new.lowers) {
                         new.lowers = std::mem::take(&mut old.lowers);
                     }
-                    new.default_acl = old.default_acl;
+                    new.inherits = old.inherits;
                     *old = new;
                 }
                 (body, new) => *body = new,
@@ -316,7 +316,7 @@ impl Overlay {
                     upper: Presence::Present,
                     opaque: false,
                     lowers,
-                    default_acl: None,
+                    inherits: None,
                 };
                 Search::found(identity, stat, Body::Dir(body), place)
             }
@@ -399,7 +399,7 @@ impl Overlay {
                 .is_some_and(|s| s.id() == store.id());
             match &state.body {
                 Body::Dir(body) if own && body.upper == Presence::Absent => return Ok(None),
-                Body::Orphan(_) => return Err(Errno::NOENT),
+                Body::Orphan(_) | Body::Gone(_) => return Err(Errno::NOENT),
                 _ => own,
             }
         };
@@ -455,7 +455,7 @@ fn fits(node: &Node, upper: bool) -> bool {
     let state = node.state.read();
     match &state.body {
         _ if state.dead => false,
-        Body::Orphan(_) => false,
+        Body::Orphan(_) | Body::Gone(_) => false,
         Body::Upper { .. } => upper || !open,
         Body::Lower { .. } | Body::Concat { .. } => !upper || !open,
         Body::Dir(_) | Body::Symlink(_) => true,

@@ -132,6 +132,7 @@ impl Overlay {
                 dead: false,
                 cached: None,
                 open_fd: None,
+                plain: false,
             }),
             opens: Mutex::new(None),
             open_count: AtomicU32::new(0),
@@ -187,6 +188,6 @@ fn root_body(region: &region::Region) -> DirBody {
             .iter()
             .map(|layer| LayerDir::new(layer, b""))
             .collect(),
-        default_acl: None,
+        inherits: None,
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct State {
     pub cached: Option<Version>,
     /// A descriptor of the file while it is open.
     pub open_fd: Option<Arc<OwnedFd>>,
+    /// The file was made here without extended attributes and has been given none since.
+    pub plain: bool,
 }
 
 /// Where a node's content is.
@@ -89,8 +91,10 @@ pub enum Body {
     },
     /// A symlink that exists in no layer.
     Symlink(&'static str),
-    /// A file without a name, kept by a descriptor (`O_PATH`).
+    /// A file without a name that is open.
     Orphan(Arc<OwnedFd>),
+    /// A file without a name that is not open: only what `stat` says of it is left.
+    Gone(Box<Stat>),
 }
 
 /// A directory's sources.
@@ -102,8 +106,17 @@ pub struct DirBody {
     pub opaque: bool,
     /// Directories of read-only layers that show through, first match first.
     pub lowers: Vec<Arc<LayerDir>>,
-    /// Whether the store's directory has a default ACL (which replaces the umask).
-    pub default_acl: Option<bool>,
+    /// What new names in the store's directory inherit, once it was asked for.
+    pub inherits: Option<Inherits>,
+}
+
+/// What a directory hands on to what is made in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inherits {
+    /// Group, if the directory is setgid.
+    pub group: Option<u32>,
+    /// It has a default ACL, which replaces the umask.
+    pub acl: bool,
 }
 
 /// What is known about a name in a store.
@@ -162,6 +175,7 @@ impl Node {
                 dead: false,
                 cached: None,
                 open_fd: None,
+                plain: false,
             }),
             opens: Mutex::new(None),
             open_count: AtomicU32::new(0),

@@ -169,7 +169,7 @@ impl Overlay {
             .open_content(node, region, mode)
             .map(|content| match content {
                 Content::Lower(fd) | Content::Upper(fd) if opens.cached == 0 => {
-                    self.choose(node, region, mode, kernel, opens, content_like(node, fd))
+                    self.choose(node, region, mode, kernel, opens, content_like(node, fd), None)
                 }
                 other => self.open_cached(node, mode, opens, other, false),
             });
@@ -235,12 +235,14 @@ impl Overlay {
                 Ok(Content::Joined(concat::read(&self.fds, &parts, &name)?.into()))
             }
             Body::Orphan(fd) => Ok(Content::Upper(Arc::new(procfd::reopen(&*fd, write)?))),
+            Body::Gone(_) => Err(Errno::STALE),
             Body::Dir(_) => Err(Errno::ISDIR),
             Body::Symlink(_) => Err(Errno::LOOP),
         }
     }
 
-    /// Decides on the way for the first opener.
+    /// Decides on the way for the first opener; `known` are its attributes if at hand.
+    #[allow(clippy::too_many_arguments)]
     fn choose(
         &self,
         node: &Arc<Node>,
@@ -249,12 +251,13 @@ impl Overlay {
         kernel: Option<&dyn Passthrough>,
         opens: &mut Opens,
         content: Content,
+        known: Option<Stat>,
     ) -> (u64, How) {
         let fd = match &content {
             Content::Lower(fd) | Content::Upper(fd) => Arc::clone(fd),
             _ => return self.open_cached(node, mode, opens, content, false),
         };
-        let stat = stat_fd(&*fd).ok();
+        let stat = known.or_else(|| stat_fd(&*fd).ok());
         let upper = matches!(content, Content::Upper(_));
         if let (Some(kernel), Some(stat)) = (kernel, stat)
             && (upper || !region.copies_up())
@@ -298,13 +301,13 @@ impl Overlay {
         node: &Arc<Node>,
         region: &Region,
         mode: OpenMode,
-        fd: OwnedFd,
+        (fd, stat): (OwnedFd, Stat),
         kernel: Option<&dyn Passthrough>,
     ) -> Opened {
         let mut slot = node.opens.lock();
         let opens = slot.get_or_insert_with(Box::default);
         let content = Content::Upper(Arc::new(fd));
-        let (fh, how) = self.choose(node, region, mode, kernel, opens, content);
+        let (fh, how) = self.choose(node, region, mode, kernel, opens, content, Some(stat));
         let flush = mode.write
             && region.is_opaque()
             && region.store.as_ref().is_some_and(|s| s.layer.remote);

@@ -11,10 +11,10 @@ use super::region::Region;
 use super::store::{self, Store, XATTR_LOWER_NAMES};
 use super::view::View;
 use super::{Overlay, attr, lower};
-use crate::sys::stat::stat_at;
+use crate::sys::stat::{Stat, stat_at};
 use crate::sys::{Result, xattr};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 use std::sync::Arc;
 
@@ -38,7 +38,11 @@ impl Overlay {
         let whiteout = self.needs_whiteout(&parent, &region, name, root)?;
         let _busy = node.as_ref().map(|node| node.busy.lock());
         let _names = store.change_names();
-        self.drop_file(store, &dir, name, whiteout, node.as_ref(), &parent, found.identity)
+        let here = match &found.body {
+            Body::Upper { indexed: false } => Some(found.stat),
+            _ => existing(store, &dir, name)?,
+        };
+        self.drop_file(store, &dir, name, here, whiteout, node.as_ref(), &parent, found.identity)
     }
 
     /// Removes empty directory `name` from directory `parent`.
@@ -81,7 +85,7 @@ impl Overlay {
         let _names = store.change_names();
         drop_dir(store, &dir, name, whiteout)?;
         self.fds.remove(FdKey::Store(store.id(), node.ino));
-        self.bury(node, keep);
+        self.bury(node, keep.map(Body::Orphan));
         Ok(())
     }
 
@@ -96,24 +100,20 @@ impl Overlay {
         Ok(region.copies_up() && (root || self.shows_below(parent, region, name, false)?))
     }
 
-    /// Takes a file's name out of the store. Called with the names lock held.
+    /// Takes a file's name out of the store, where it is `here` (none if only a lower layer has
+    /// it). Called with the names lock held.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn drop_file(
         &self,
         store: &Store,
         dir: &OwnedFd,
         name: &[u8],
+        here: Option<Stat>,
         whiteout: bool,
         node: Option<&Arc<Node>>,
         parent: &Arc<Node>,
         identity: u64,
     ) -> Result<()> {
-        let here = match stat_at(dir, name) {
-            Ok(st) if store.is_whiteout(dir, name, &st) => return Err(Errno::NOENT),
-            Ok(st) => Some(st),
-            Err(e) if lower::is_absent(e) => None,
-            Err(e) => return Err(e),
-        };
         let indexed = is_indexed(store, identity);
         let other_names = |nlink: u32| match indexed {
             true => nlink.saturating_sub(2) + attr::lower_names(store, identity),
@@ -121,7 +121,7 @@ impl Overlay {
         };
         // The last name: whoever has the file open, or holds it by O_PATH, keeps it.
         let keep = match (&here, node) {
-            (Some(st), Some(node)) if other_names(st.nlink) == 0 => self.keep_open(node, dir, name)?,
+            (Some(st), Some(node)) if other_names(st.nlink) == 0 => Some(kept(node, st)),
             _ => None,
         };
         match (here.is_some(), whiteout) {
@@ -139,46 +139,33 @@ impl Overlay {
         Ok(())
     }
 
-    /// A descriptor that keeps a file's content after its last name is gone.
-    pub(super) fn keep_open(&self, node: &Arc<Node>, dir: &OwnedFd, name: &[u8]) -> Result<Option<Arc<OwnedFd>>> {
-        if !super::copyup::is_referenced(node) || node.kind == FileType::Directory {
-            return Ok(None);
-        }
-        if let Some(fd) = node.state.read().open_fd.clone() {
-            return Ok(Some(fd));
-        }
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(dir, name, flags, rustix::fs::Mode::empty())?;
-        Ok(Some(Arc::new(fd)))
-    }
-
     /// Takes one name from a node; at the last one the node lives on through `keep` only.
     pub(super) fn forget_link(
         &self,
         node: &Arc<Node>,
         parent: &Arc<Node>,
         name: &[u8],
-        keep: Option<Arc<OwnedFd>>,
+        keep: Option<Body>,
     ) {
         let links: Vec<Link> = {
             let state = node.state.read();
             let other = |l: &&Link| !(&*l.name == name && Arc::ptr_eq(&l.parent, parent));
             state.links.iter().filter(other).cloned().collect()
         };
-        if let Some(fd) = keep {
-            self.bury(node, Some(fd));
+        if keep.is_some() {
+            self.bury(node, keep);
             return;
         }
         self.nodes.set_links(node, links);
     }
 
     /// Turns a node into one without a name.
-    pub(super) fn bury(&self, node: &Arc<Node>, keep: Option<Arc<OwnedFd>>) {
+    pub(super) fn bury(&self, node: &Arc<Node>, keep: Option<Body>) {
         {
             let mut state = node.state.write();
             state.dead = true;
-            if let Some(fd) = keep {
-                state.body = Body::Orphan(fd);
+            if let Some(body) = keep {
+                state.body = body;
             }
         }
         self.nodes.set_links(node, Vec::new());
@@ -196,6 +183,24 @@ impl Overlay {
         if last && let Err(e) = rustix::fs::unlinkat(store.index(), name.as_slice(), AtFlags::empty()) {
             tracing::warn!("index entry of a deleted file stays: {e}");
         }
+    }
+}
+
+/// What is left of a file after its last name: its content if it is open, else what `stat` says.
+pub(super) fn kept(node: &Node, stat: &Stat) -> Body {
+    match node.state.read().open_fd.clone() {
+        Some(fd) => Body::Orphan(fd),
+        None => Body::Gone(Box::new(Stat { nlink: 0, ..*stat })),
+    }
+}
+
+/// What the store has under a name, whiteouts aside.
+pub(super) fn existing(store: &Store, dir: &OwnedFd, name: &[u8]) -> Result<Option<Stat>> {
+    match stat_at(dir, name) {
+        Ok(st) if store.is_whiteout(dir, name, &st) => Ok(None),
+        Ok(st) => Ok(Some(st)),
+        Err(e) if lower::is_absent(e) => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

@@ -8,7 +8,7 @@
 use super::copyup::Amount;
 use super::find::Found;
 use super::node::{Body, Link, Node};
-use super::remove::{clear_whiteouts, is_indexed, set_lower_names, set_opaque};
+use super::remove::{clear_whiteouts, existing, is_indexed, kept, set_lower_names, set_opaque};
 use super::store::{self, Store};
 use super::view::{Place, View};
 use super::{Overlay, attr};
@@ -194,9 +194,9 @@ impl Overlay {
                 if let Some(fd) = &fd {
                     clear_whiteouts(store, fd)?;
                 }
-                fd
+                fd.map(Body::Orphan)
             }
-            Some(b) => self.keep_replaced(b, store, to)?,
+            Some(b) => keep_replaced(b, store, to)?,
             None => None,
         };
         // A directory cannot be renamed over the whiteout of a file.
@@ -224,24 +224,6 @@ impl Overlay {
         }
         self.move_link(a, from, to);
         Ok(())
-    }
-
-    /// What keeps the content of a file that is renamed over, if that was its last name.
-    fn keep_replaced(&self, b: &Arc<Node>, store: &Store, to: &End<'_>) -> Result<Option<Arc<OwnedFd>>> {
-        match stat_at(&*to.dir, to.name) {
-            Ok(st) if !store.is_whiteout(&*to.dir, to.name, &st) => {
-                let indexed = is_indexed(store, b.identity);
-                let others = match indexed {
-                    true => st.nlink.saturating_sub(2) + attr::lower_names(store, b.identity),
-                    false => st.nlink.saturating_sub(1),
-                };
-                if others > 0 {
-                    return Ok(None);
-                }
-                self.keep_open(b, &to.dir, to.name)
-            }
-            _ => Ok(None),
-        }
     }
 
     fn forget_indexed(&self, store: &Store, identity: u64) {
@@ -286,6 +268,17 @@ impl Overlay {
             }
         }
     }
+}
+
+/// What is left of a file that is renamed over, if that was its last name.
+fn keep_replaced(b: &Node, store: &Store, to: &End<'_>) -> Result<Option<Body>> {
+    Ok(existing(store, &to.dir, to.name)?.and_then(|st| {
+        let others = match is_indexed(store, b.identity) {
+            true => st.nlink.saturating_sub(2) + attr::lower_names(store, b.identity),
+            false => st.nlink.saturating_sub(1),
+        };
+        (others == 0).then(|| kept(b, &st))
+    }))
 }
 
 /// Locks what moves against copy-up, in the order of their numbers.

@@ -16,7 +16,8 @@ use super::{Overlay, ident};
 use crate::sys::Result;
 use crate::sys::stat::{Stat, stat_at};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, RenameFlags};
+use rustc_hash::FxHashMap;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,6 +33,10 @@ struct Progress<'a> {
     files: u64,
     bytes: u64,
     reported: Instant,
+    /// Where files with several names were copied to, by identity; paths below the seed directory.
+    links: FxHashMap<u64, Vec<u8>>,
+    /// Path of the directory being copied.
+    at: Vec<u8>,
 }
 
 impl Progress<'_> {
@@ -96,6 +101,8 @@ impl Overlay {
             files: 0,
             bytes: 0,
             reported: Instant::now(),
+            links: FxHashMap::default(),
+            at: Vec::new(),
         };
         let (dir_path, _) = split(path);
         let dirs: Vec<_> = region
@@ -177,6 +184,8 @@ impl Overlay {
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let here = rustix::fs::openat(to, name, flags, Mode::empty())?;
+        let above = std::mem::take(&mut progress.at);
+        progress.at = super::layer::join(&above, name);
         for entry in self.names_below(dirs)? {
             match lower::lookup(&self.fds, dirs, &entry)? {
                 LowerHit::None => {}
@@ -188,6 +197,7 @@ impl Overlay {
                 }
             }
         }
+        progress.at = above;
         progress.file(stat);
         match dirs.first() {
             Some(first) => {
@@ -210,6 +220,16 @@ impl Overlay {
         stat: &Stat,
         progress: &mut Progress<'_>,
     ) -> Result<()> {
+        let identity = (stat.nlink > 1).then(|| dir.layer.identity(stat));
+        if let Some(first) = identity.and_then(|identity| progress.links.get(&identity)) {
+            // A further name of a file that has been copied.
+            let work = seed_dir(store)?;
+            let _ = remove_tree(to, name);
+            return rustix::fs::linkat(&work, first.as_slice(), to, name, AtFlags::empty());
+        }
+        if let Some(identity) = identity {
+            progress.links.insert(identity, super::layer::join(&progress.at, name));
+        }
         match stat_at(to, name) {
             Ok(there) if is_copied(&there, stat) => {
                 progress.file(stat);

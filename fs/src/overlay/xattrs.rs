@@ -80,6 +80,9 @@ impl Overlay {
         let view = self.hold();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
+        if node.state.read().plain {
+            return Err(Errno::NODATA);
+        }
         match node.body() {
             Body::Lower { dir, name } => f((*lower::open_dir(&self.fds, &dir)?).as_fd(), &name),
             Body::Upper { .. } => {
@@ -102,7 +105,7 @@ impl Overlay {
                 Some(dir) => f((*lower::open_dir(&self.fds, dir)?).as_fd(), &name),
                 None => Err(Errno::NODATA),
             },
-            Body::Symlink(_) => Err(Errno::NODATA),
+            Body::Symlink(_) | Body::Gone(_) => Err(Errno::NODATA),
         }
     }
 
@@ -113,8 +116,9 @@ impl Overlay {
         let region = self.place(&view, &node)?.region;
         let store = region.store.as_ref().ok_or(Errno::ROFS)?;
         self.make_upper(&view, &node, Amount::All)?;
+        node.state.write().plain = false;
         if key == ACL_DEFAULT {
-            node.with_dir(|body| body.default_acl = None);
+            node.with_dir(|body| body.inherits = None);
         }
         if matches!(node.body(), Body::Dir(_)) {
             return f((*self.make_store_dir(&view, &node, store)?).as_fd(), b"");
