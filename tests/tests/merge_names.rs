@@ -210,8 +210,7 @@ fn linking_and_renaming_names_of_one_lower_file() -> Result<()> {
     same(read(world.m("new"))?, "y", "after remount")?;
     same(ino(world.m("new"))?, ino(world.m("b"))?, "one file after remount")?;
     same(read(world.m("ro/c"))?, "x", "after remount")?;
-    ensure!(!exists(world.m("a")), "a is back")
-    ;
+    ensure!(!exists(world.m("a")), "a is back");
     Ok(())
 }
 
@@ -273,9 +272,15 @@ fn d_ino_is_st_ino_under_every_placement() -> Result<()> {
             }
         }
     }
-    let before = snapshot(&world.m(""))?;
+    // A directory that only a rule makes has the time of the mount.
+    let shown = |world: &World| -> Result<_> {
+        let mut all = snapshot(&world.m(""))?;
+        all.remove(std::path::Path::new("none"));
+        Ok(all)
+    };
+    let before = shown(&world)?;
     world.remount()?;
-    let lines = differences(&snapshot(&world.m(""))?, &before);
+    let lines = differences(&shown(&world)?, &before);
     ensure!(lines.is_empty(), "after remount: {lines:#?}");
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::overlay::rename::Onto;
 use convert::{attr, caller, decode_rdev, errno, kind, set_time};
 use fuser::{
     BackingId, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType, Filesystem,
-    FopenFlags, Generation, INodeNo, KernelConfig, LockOwner, OpenAccMode, OpenFlags,
+    FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags,
     RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
     ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow,
     WriteFlags,
@@ -132,6 +132,9 @@ fn answer_xattr(result: crate::sys::Result<Vec<u8>>, size: u32, reply: ReplyXatt
 impl Filesystem for Fs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
         session::negotiate(&self.settings, &self.agreed, config);
+        let may = config.capabilities().contains(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
+        let no_opendir = may && self.overlay.lists_without_open();
+        self.agreed.no_opendir.store(no_opendir, Ordering::Release);
         Ok(())
     }
 
@@ -417,6 +420,10 @@ impl Filesystem for Fs {
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        if self.agreed.no_opendir.load(Ordering::Acquire) {
+            // From now on the kernel lists directories without opening them.
+            return reply.error(Errno::ENOSYS);
+        }
         match self.overlay.opendir(ino.0) {
             Ok(fh) => {
                 let mut flags = FopenFlags::empty();
@@ -437,7 +444,7 @@ impl Filesystem for Fs {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        let (node, listing) = match self.overlay.listing(fh.0, offset) {
+        let (node, listing) = match self.overlay.listing(ino.0, fh.0, offset) {
             Ok(found) => found,
             Err(e) => return reply.error(errno(e)),
         };
@@ -463,7 +470,7 @@ impl Filesystem for Fs {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let (node, listing) = match self.overlay.listing(fh.0, offset) {
+        let (node, listing) = match self.overlay.listing(ino.0, fh.0, offset) {
             Ok(found) => found,
             Err(e) => return reply.error(errno(e)),
         };

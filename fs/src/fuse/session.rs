@@ -56,6 +56,8 @@ impl Default for MountSettings {
 pub struct Agreed {
     /// Backing files may be handed to the kernel.
     pub passthrough: AtomicBool,
+    /// Directories are listed without being opened.
+    pub no_opendir: AtomicBool,
     /// The kernel leaves clearing of set-id bits to us.
     pub killpriv: AtomicBool,
 }

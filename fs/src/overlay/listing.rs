@@ -6,7 +6,7 @@
 //! neither missed nor shown twice.
 
 use super::handles::DirHandle;
-use super::layer::LayerDir;
+use super::layer::{Freshness, LayerDir};
 use super::lower;
 use super::node::{Body, Node, Presence};
 use super::store::Store;
@@ -39,6 +39,11 @@ pub struct Entry {
 pub struct Listing {
     entries: Vec<Entry>,
 }
+
+/// Listings longer than this take more than one read, and are kept for the next.
+const ONE_READ: usize = 8;
+/// Listings kept for directories that are read without being opened.
+pub(super) const KEPT_LISTINGS: usize = 32;
 
 /// Cookies below are for `.` and `..`.
 const FIRST_COOKIE: u64 = 16;
@@ -113,12 +118,44 @@ impl Overlay {
         }
     }
 
-    /// The listing behind handle `fh`, made anew when read from the start.
+    /// Whether directories need not be opened: nothing changes behind the kernel's back, so it
+    /// may keep every listing until it, or a reload, changes the directory.
+    pub fn lists_without_open(&self) -> bool {
+        let view = self.view();
+        let layers = &view.layers;
+        layers
+            .trees
+            .iter()
+            .chain(&layers.image)
+            .all(|layer| layer.freshness == Freshness::Published)
+            && layers.stores().all(|store| !store.layer.remote)
+    }
+
+    /// The listing of directory `ino`, open as handle `fh` (0 if it was not opened), made anew
+    /// when read from the start.
     ///
     /// # Errors
     /// `EBADF`, or I/O errors of the layers.
-    pub fn listing(&self, fh: u64, offset: u64) -> Result<(Arc<Node>, Arc<Listing>)> {
+    pub fn listing(&self, ino: u64, fh: u64, offset: u64) -> Result<(Arc<Node>, Arc<Listing>)> {
         let view = self.hold();
+        if fh == 0 {
+            let node = self.node(ino)?;
+            let known = match offset {
+                0 => None,
+                _ => self.listings.lock().get(&ino).cloned(),
+            };
+            let listing = match known {
+                Some(listing) => listing,
+                None => {
+                    let made = Arc::new(self.list(&view, &node)?);
+                    if made.entries.len() > ONE_READ {
+                        self.listings.lock().put(ino, Arc::clone(&made));
+                    }
+                    made
+                }
+            };
+            return Ok((node, listing));
+        }
         let handle = self.handles.dir(fh)?;
         let mut slot = handle.listing.lock();
         let listing = match &*slot {

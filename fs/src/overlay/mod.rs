@@ -55,6 +55,9 @@ use crate::sys::stat::Time;
 use fds::DirFds;
 use handles::Handles;
 use layer::LayerDir;
+use listing::Listing;
+use lru::LruCache;
+use std::num::NonZeroUsize;
 use node::{Body, DirBody, Node, Presence, State};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rustix::fs::FileType;
@@ -94,6 +97,8 @@ pub struct Overlay {
     pub(crate) fds: DirFds,
     pub(crate) handles: Handles,
     pub(crate) settings: Settings,
+    /// Recent listings of directories that are read without being opened.
+    listings: Mutex<LruCache<u64, Arc<Listing>>>,
     started: Time,
 }
 
@@ -144,6 +149,9 @@ impl Overlay {
             fds: DirFds::new(settings.dir_fds),
             handles: Handles::default(),
             settings,
+            listings: Mutex::new(LruCache::new(
+                NonZeroUsize::new(listing::KEPT_LISTINGS).unwrap_or(NonZeroUsize::MIN),
+            )),
             started: Time {
                 sec: now.as_secs() as i64,
                 nsec: now.subsec_nanos(),

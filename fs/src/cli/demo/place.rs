@@ -28,7 +28,7 @@ pub const ISSUE: &str = "Cluster node; everything here comes from the server.\n"
 pub struct Place {
     root: PathBuf,
     /// Closing it ends the lock.
-    _lock: File,
+    lock: File,
 }
 
 impl Drop for Place {
@@ -54,8 +54,8 @@ impl Place {
             .create(&root)
             .with_context(|| root.display().to_string())?;
         let lock = File::create(root.join(LOCK)).with_context(|| root.display().to_string())?;
-        let place = Place { root, _lock: lock };
-        rustix::fs::flock(&place._lock, FlockOperation::NonBlockingLockExclusive)?;
+        let place = Place { root, lock };
+        rustix::fs::flock(&place.lock, FlockOperation::NonBlockingLockExclusive)?;
         place.fill()?;
         Ok(place)
     }
