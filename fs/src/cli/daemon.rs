@@ -9,7 +9,8 @@ use crate::config::args::MountArgs;
 use crate::config::assemble;
 use crate::control::server::{Controlled, Listener};
 use crate::control::{log_path, socket_path};
-use crate::fuse::session::{self, Kernel};
+use crate::fuse::notify::Kernel;
+use crate::fuse::session;
 use crate::overlay::Overlay;
 use crate::overlay::view::View;
 use crate::sys::{heap, procfd};
@@ -161,7 +162,7 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
         overlay: Arc::clone(&overlay),
         mountpoint: mountpoint.clone(),
         args: Mutex::new(args),
-        kernel: Kernel(mounted.session.notifier()),
+        kernel: Kernel::new(mounted.session.notifier(), &mounted.session, &mountpoint)?,
         agreed: mounted.agreed,
         threads: settings.threads,
     };
@@ -172,6 +173,7 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
     std::thread::Builder::new()
         .name("housekeeping".into())
         .spawn(move || keep_house(&overlay))?;
+    unmount_on_signal(&mountpoint)?;
     tracing::info!("mounted at {}", mountpoint.display());
     let running = mounted.session.spawn()?;
     if let Some(mut out) = tell {
@@ -182,6 +184,24 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
     let ended = running.join();
     let _ = std::fs::remove_file(socket);
     ended.context("the session ended")
+}
+
+/// Detaches the mount when asked to end, so that it is not left dead: the process ends when
+/// nobody uses it any more.
+fn unmount_on_signal(mountpoint: &Path) -> anyhow::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let mountpoint = mountpoint.to_owned();
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in &mut signals {
+            tracing::info!("signal {signal}: detaching {}", mountpoint.display());
+            let flags = rustix::mount::UnmountFlags::DETACH;
+            if let Err(e) = rustix::mount::unmount(&mountpoint, flags) {
+                tracing::warn!("cannot unmount {}: {e}", mountpoint.display());
+            }
+        }
+    })?;
+    Ok(())
 }
 
 /// Lets go of the pipe to the starting process.

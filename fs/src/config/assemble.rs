@@ -1,6 +1,7 @@
 //! Opening layers and stores, and building the policy over them.
 
 use super::args::{MountArgs, PassthroughMode, PolicyArgs};
+use super::links;
 use crate::fuse::session::MountSettings;
 use crate::overlay::Settings;
 use crate::overlay::ident::{self, LayerId};
@@ -46,13 +47,11 @@ struct Resolved {
 /// opened; a rule whose store is missing.
 pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<Assembled> {
     let Resolved {
-        rules,
+        mut rules,
         trees,
         persistent,
         mut warnings,
     } = resolve(args)?;
-    let tree = PolicyTree::from_rules(rules)?;
-    let needs = |placement: Placement| tree.rules().any(|rule| rule.placement == placement);
     let freshness = args.freshness.unwrap_or_default();
     let image_path = args.image.as_deref().context("no image is given (--image DIR)")?;
     let mut layers = Layers::default();
@@ -62,6 +61,9 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
         None => open_image(image_path, freshness)?,
     };
     layers.trees = open_trees(&trees, freshness, previous, &mut warnings);
+    links::follow(&mut rules, &layers.merged());
+    let tree = PolicyTree::from_rules(rules)?;
+    let needs = |placement: Placement| tree.rules().any(|rule| rule.placement == placement);
     layers.volatile = match previous.and_then(|p| p.volatile.clone()) {
         Some(store) => Some(store),
         None if args.volatile.is_some() || needs(Placement::Volatile) || needs(Placement::Concat) => {

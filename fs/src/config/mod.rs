@@ -3,3 +3,4 @@
 pub mod args;
 pub mod assemble;
 pub mod helper;
+pub mod links;

@@ -55,7 +55,7 @@ fn parse_mountinfo(text: &str) -> Vec<PathBuf> {
 }
 
 /// Octal escapes as the kernel writes them: space, tab, newline and backslash.
-fn unescape(path: &str) -> String {
+pub(crate) fn unescape(path: &str) -> String {
     path.replace("\\040", " ")
         .replace("\\011", "\t")
         .replace("\\012", "\n")

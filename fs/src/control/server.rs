@@ -4,7 +4,8 @@ use super::status::Status;
 use super::{Answer, DIR, Request, socket_path};
 use crate::config::args::MountArgs;
 use crate::config::assemble;
-use crate::fuse::session::{Agreed, Kernel};
+use crate::fuse::notify::Kernel;
+use crate::fuse::session::Agreed;
 use crate::overlay::Overlay;
 use parking_lot::Mutex;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -137,7 +138,7 @@ impl Controlled {
         let assembled = assemble::assemble(&args, Some(&layers))?;
         let report =
             self.overlay
-                .reload(assembled.tree, assembled.layers, new_generation, &self.kernel)?;
+                .reload(assembled.tree, assembled.layers, new_generation, &self.kernel.round())?;
         *current = args;
         tracing::info!(
             "policy {} is in force: {} changed paths",

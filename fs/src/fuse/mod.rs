@@ -1,6 +1,7 @@
 //! Translation between the kernel's requests and the overlay. No decisions are made here.
 
 pub mod convert;
+pub mod notify;
 pub mod session;
 
 use crate::overlay::Overlay;

@@ -2,14 +2,12 @@
 
 use super::Fs;
 use crate::overlay::Overlay;
-use crate::overlay::reload::Invalidate;
-use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, Session, SessionACL};
+use fuser::{Config, InitFlags, KernelConfig, Session, SessionACL};
 use rustix::fd::AsRawFd as _;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::CString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -156,20 +154,3 @@ pub fn mount(
     }
 }
 
-/// Tells the kernel what to forget.
-#[derive(Clone, Debug)]
-pub struct Kernel(pub Notifier);
-
-impl Invalidate for Kernel {
-    fn entry(&self, parent: u64, name: &[u8]) {
-        if let Err(e) = self.0.inval_entry(INodeNo(parent), OsStr::from_bytes(name)) {
-            tracing::debug!("invalidation of a name: {e}");
-        }
-    }
-
-    fn inode(&self, ino: u64) {
-        if let Err(e) = self.0.inval_inode(INodeNo(ino), 0, 0) {
-            tracing::debug!("invalidation of an inode: {e}");
-        }
-    }
-}

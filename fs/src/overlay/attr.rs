@@ -29,7 +29,7 @@ impl Overlay {
     /// # Errors
     /// `ESTALE` if its file was replaced or removed behind our back.
     pub fn getattr(&self, ino: u64) -> Result<Entry> {
-        let view = self.hold();
+        let view = self.view();
         let node = self.node(ino)?;
         self.place(&view, &node)?;
         let stat = self.stat(&view, &node)?;

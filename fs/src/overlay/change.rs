@@ -54,7 +54,7 @@ impl Overlay {
         change: Change,
         caller: Caller,
     ) -> Result<Entry> {
-        let view = self.hold();
+        let view = self.view();
         let node = self.node(ino)?;
         let amount = match change.size {
             Some(0) => Amount::Nothing,

@@ -52,7 +52,7 @@ impl Overlay {
     /// # Errors
     /// `EEXIST`; `EROFS` where no rule allows changes; those of the store.
     pub fn make(&self, parent: u64, name: &[u8], what: Make<'_>, owner: Owner) -> Result<Entry> {
-        let view = self.hold();
+        let view = self.view();
         let parent = self.node(parent)?;
         let (found, _) = self.make_object(&view, &parent, name, what, owner)?;
         let stat = found.stat;
@@ -72,7 +72,7 @@ impl Overlay {
         mode: OpenMode,
         kernel: Option<&dyn Passthrough>,
     ) -> Result<(Entry, Opened)> {
-        let view = self.hold();
+        let view = self.view();
         let parent = self.node(parent)?;
         let (found, fd) = self.make_object(&view, &parent, name, Make::File, owner)?;
         let stat = found.stat;

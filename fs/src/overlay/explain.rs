@@ -55,7 +55,7 @@ impl Overlay {
     /// # Errors
     /// I/O errors of the layers. A path that does not exist is explained as such.
     pub fn explain(&self, path: &[u8]) -> Result<Explanation> {
-        let view = self.hold();
+        let view = self.view();
         let mut held = Vec::new();
         let mut node = Some(self.node(super::ident::ROOT)?);
         for name in path.split(|b| *b == b'/').filter(|name| !name.is_empty()) {

@@ -50,7 +50,7 @@ impl Overlay {
     /// # Errors
     /// `ENOENT` if nothing is shown under that name; I/O errors of the layers.
     pub fn lookup(&self, parent: u64, name: &[u8]) -> Result<Entry> {
-        let view = self.hold();
+        let view = self.view();
         let parent = self.node(parent)?;
         if name.len() > NAME_MAX {
             return Err(Errno::NAMETOOLONG);
@@ -60,7 +60,7 @@ impl Overlay {
 
     /// How long the kernel may believe that `name` is absent in `parent`.
     pub fn absent_ttl(&self, parent: u64, name: &[u8]) -> std::time::Duration {
-        let view = self.hold();
+        let view = self.view();
         self.node(parent)
             .and_then(|parent| self.place(&view, &parent))
             .map_or(super::layer::LIVE_TTL, |place| {

@@ -21,7 +21,7 @@ impl Overlay {
     /// # Errors
     /// As `pread(2)` on the layer; `ESTALE` if a file that need not be open was replaced.
     pub fn read(&self, fh: u64, offset: u64, buf: &mut [u8]) -> Result<usize> {
-        let _view = self.hold();
+        let _view = self.view();
         let handle = self.handles.file(fh)?;
         if let Content::Joined(data) = &*handle.file.read()
             && !matches!(handle.node.state.read().body, Body::Upper { .. })
@@ -55,7 +55,7 @@ impl Overlay {
     /// # Errors
     /// As `pwrite(2)` on the store: `ENOSPC`, `EDQUOT`, `EFBIG`, ...
     pub fn write(&self, fh: u64, offset: u64, data: &[u8], kill: bool) -> Result<usize> {
-        let view = self.hold();
+        let view = self.view();
         let handle = self.handles.file(fh)?;
         let fd = self.changed_fd(&view, &handle)?;
         if kill {
@@ -92,7 +92,7 @@ impl Overlay {
     /// # Errors
     /// As `fsync(2)`.
     pub fn fsync(&self, fh: u64, data_only: bool) -> Result<()> {
-        let _view = self.hold();
+        let _view = self.view();
         let handle = self.handles.file(fh)?;
         let fd = self.content_fd(&handle)?;
         if data_only {
@@ -107,7 +107,7 @@ impl Overlay {
     /// # Errors
     /// As `fsync(2)`.
     pub fn fsyncdir(&self, ino: u64) -> Result<()> {
-        let view = self.hold();
+        let view = self.view();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
         match &region.store {
@@ -124,7 +124,7 @@ impl Overlay {
     /// # Errors
     /// As `fallocate(2)`.
     pub fn fallocate(&self, fh: u64, offset: u64, len: u64, mode: u32, caller: Caller) -> Result<()> {
-        let view = self.hold();
+        let view = self.view();
         let handle = self.handles.file(fh)?;
         let fd = self.changed_fd(&view, &handle)?;
         self.kill_privileges(&fd, caller)?;
@@ -136,7 +136,7 @@ impl Overlay {
     /// # Errors
     /// `ENXIO` past the end; `EINVAL` for another `whence`.
     pub fn seek(&self, fh: u64, offset: u64, whence: i32) -> Result<u64> {
-        let _view = self.hold();
+        let _view = self.view();
         let handle = self.handles.file(fh)?;
         if let Content::Joined(data) = &*handle.file.read() {
             let size = data.len() as u64;
@@ -167,7 +167,7 @@ impl Overlay {
         len: usize,
         caller: Caller,
     ) -> Result<usize> {
-        let view = self.hold();
+        let view = self.view();
         let (source, target) = (self.handles.file(from.0)?, self.handles.file(to.0)?);
         if matches!(&*source.file.read(), Content::Joined(_)) {
             return Err(Errno::XDEV);

@@ -18,7 +18,7 @@ impl Overlay {
     /// `EXDEV` between rules of different stores; `EROFS` where no rule allows changes; `EEXIST`;
     /// `EMLINK`; else as `link(2)` on the store.
     pub fn link(&self, ino: u64, parent: u64, name: &[u8]) -> Result<Entry> {
-        let view = self.hold();
+        let view = self.view();
         let (node, parent) = (self.node(ino)?, self.node(parent)?);
         if name.len() > NAME_MAX {
             return Err(Errno::NAMETOOLONG);

@@ -137,7 +137,7 @@ impl Overlay {
     /// # Errors
     /// `EBADF`, or I/O errors of the layers.
     pub fn listing(&self, ino: u64, fh: u64, offset: u64) -> Result<(Arc<Node>, Arc<Listing>)> {
-        let view = self.hold();
+        let view = self.view();
         if fh == 0 {
             let node = self.node(ino)?;
             let known = match offset {

@@ -59,7 +59,7 @@ use listing::Listing;
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use node::{Body, DirBody, Node, Presence, State};
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::sync::Arc;
@@ -89,8 +89,6 @@ impl Default for Settings {
 /// The merged view of one mount.
 #[derive(Debug)]
 pub struct Overlay {
-    /// Held shared by every operation, exclusive while a reload swaps the view.
-    gate: RwLock<()>,
     view: RwLock<Arc<View>>,
     /// Nodes the kernel knows.
     pub nodes: NodeTable,
@@ -100,21 +98,6 @@ pub struct Overlay {
     /// Recent listings of directories that are read without being opened.
     listings: Mutex<LruCache<u64, Arc<Listing>>>,
     started: Time,
-}
-
-/// One operation's hold on the view: no reload happens while it lives.
-#[derive(Debug)]
-pub struct Hold<'a> {
-    _gate: RwLockReadGuard<'a, ()>,
-    view: Arc<View>,
-}
-
-impl std::ops::Deref for Hold<'_> {
-    type Target = View;
-
-    fn deref(&self) -> &View {
-        &self.view
-    }
 }
 
 impl Overlay {
@@ -143,7 +126,6 @@ impl Overlay {
             open_count: AtomicU32::new(0),
         };
         Overlay {
-            gate: RwLock::new(()),
             view: RwLock::new(Arc::new(view)),
             nodes: NodeTable::new(Arc::new(root)),
             fds: DirFds::new(settings.dir_fds),
@@ -159,18 +141,10 @@ impl Overlay {
         }
     }
 
-    /// The present view.
+    /// The present view. An operation uses one view from beginning to end; a reload waits for
+    /// those that began with the old one.
     pub fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.read())
-    }
-
-    /// Starts an operation.
-    pub(crate) fn hold(&self) -> Hold<'_> {
-        let gate = self.gate.read_recursive();
-        Hold {
-            view: self.view(),
-            _gate: gate,
-        }
     }
 
     /// The node with number `ino`.

@@ -123,7 +123,7 @@ impl Overlay {
         mode: OpenMode,
         kernel: Option<&dyn Passthrough>,
     ) -> Result<Opened> {
-        let view = self.hold();
+        let view = self.view();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
         if mode.write {

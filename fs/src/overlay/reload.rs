@@ -22,13 +22,24 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use statelite_policy::{Placement, PolicyTree};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Tells the kernel what to forget.
 pub trait Invalidate {
-    /// Name `name` in directory `parent`, with all that is cached below it.
-    fn entry(&self, parent: u64, name: &[u8]);
+    /// Name `name` in directory `parent`, with all that is cached below it. `path` is the path in
+    /// the view: a directory that others have mounted something in must not lose the mount.
+    fn entry(&self, parent: u64, name: &[u8], path: &[u8]) -> Dropped;
     /// Attributes and pages of `ino`.
     fn inode(&self, ino: u64);
+}
+
+/// How much the kernel forgot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// The name with all below it.
+    All,
+    /// The name; what is cached below it, absent names among it, stays.
+    NameOnly,
 }
 
 /// Why a reload was refused. Nothing has changed then.
@@ -111,10 +122,8 @@ impl Overlay {
                 errno,
             })?;
         }
-        {
-            let _gate = self.gate.write();
-            *self.view.write() = Arc::new(new);
-        }
+        *self.view.write() = Arc::new(new);
+        wait_for_users(&old);
         report.invalidated = self.invalidate(&changed, everything, kernel);
         Ok(report)
     }
@@ -147,6 +156,10 @@ impl Overlay {
     /// Place of `node` in the present view, and its content if that changed with the rule.
     pub(super) fn follow_reload(&self, view: &View, node: &Arc<Node>) -> Result<Place> {
         let old = node.state.read().place.clone();
+        if old.generation > view.generation {
+            // A newer view has been here; this operation began before it.
+            return Ok(old);
+        }
         if node.ino == ident::ROOT {
             let place = view.root();
             let mut state = node.state.write();
@@ -193,6 +206,18 @@ impl Overlay {
         place
     }
 
+    /// Has the kernel forget each name a directory now shows: it may believe them to be absent.
+    fn drop_names_in(&self, node: &Arc<Node>, path: &[u8], kernel: &dyn Invalidate) -> usize {
+        let Ok(listing) = self.list(&self.view(), node) else {
+            return 0;
+        };
+        let names = listing.after(0);
+        for entry in names {
+            kernel.entry(node.ino, &entry.name, &super::layer::join(path, &entry.name));
+        }
+        names.len()
+    }
+
     fn invalidate(&self, changed: &[Changed], everything: bool, kernel: &dyn Invalidate) -> usize {
         if changed.is_empty() && !everything {
             return 0;
@@ -215,8 +240,13 @@ impl Overlay {
             if (below || synthetic)
                 && let Some(link) = node.link()
             {
-                kernel.entry(link.parent.ino, &link.name);
+                let dropped = kernel.entry(link.parent.ino, &link.name, &path);
                 count += 1;
+                if dropped == Dropped::NameOnly && node.is_dir() {
+                    count += self.drop_names_in(node, &path, kernel);
+                }
+            } else if below && node.ino == ident::ROOT {
+                count += self.drop_names_in(node, &path, kernel);
             }
             if below {
                 kernel.inode(node.ino);
@@ -234,7 +264,7 @@ impl Overlay {
                     continue;
                 };
                 if paths.contains(target) || !known.contains(*target) {
-                    kernel.entry(node.ino, name);
+                    kernel.entry(node.ino, name, target);
                     count += 1;
                     touched = true;
                 }
@@ -247,6 +277,22 @@ impl Overlay {
         count
     }
 }
+
+/// Waits until operations that began with the old view have ended. One that hangs on a dead
+/// server is not waited for: it can only answer for what was true when it was asked.
+fn wait_for_users(old: &Arc<View>) {
+    let deadline = Instant::now() + LONGEST_OPERATION;
+    while Arc::strong_count(old) > 1 {
+        if Instant::now() > deadline {
+            tracing::warn!("a request from before the reload is still waiting for its layer");
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(50));
+    }
+}
+
+/// How long a reload waits for requests that are under way.
+const LONGEST_OPERATION: Duration = Duration::from_secs(10);
 
 /// Paths (without leading slash) whose region differs between two views.
 fn changes(old: &View, new: &View) -> Vec<Changed> {

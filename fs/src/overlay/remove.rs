@@ -24,7 +24,7 @@ impl Overlay {
     /// # Errors
     /// `EROFS` where no rule allows changes, `EISDIR` for a directory, those of the store.
     pub fn unlink(&self, parent: u64, name: &[u8]) -> Result<()> {
-        let view = self.hold();
+        let view = self.view();
         let parent = self.node(parent)?;
         let found = self.find(&view, &parent, name)?.ok_or(Errno::NOENT)?;
         if found.stat.is_dir() {
@@ -50,7 +50,7 @@ impl Overlay {
     /// # Errors
     /// `ENOTEMPTY`; `EBUSY` if rules lie in it; `EROFS`; those of the store.
     pub fn rmdir(&self, parent: u64, name: &[u8]) -> Result<()> {
-        let view = self.hold();
+        let view = self.view();
         let parent = self.node(parent)?;
         let found = self.find(&view, &parent, name)?.ok_or(Errno::NOENT)?;
         if !found.stat.is_dir() {

@@ -47,7 +47,7 @@ impl Overlay {
     /// `EXDEV` between rules of different stores; `EROFS` where no rule allows changes; `EBUSY` if
     /// another rule lies in a directory to be moved; else as `rename(2)`.
     pub fn rename(&self, from: (u64, &[u8]), to: (u64, &[u8]), onto: Onto) -> Result<()> {
-        let view = self.hold();
+        let view = self.view();
         let (from_parent, to_parent) = (self.node(from.0)?, self.node(to.0)?);
         if to.1.len() > super::find::NAME_MAX {
             return Err(Errno::NAMETOOLONG);

@@ -11,7 +11,7 @@ impl Overlay {
     /// # Errors
     /// I/O errors of the layer.
     pub fn statfs(&self, ino: u64) -> Result<StatVfs> {
-        let view = self.hold();
+        let view = self.view();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
         if let Some(store) = &region.store {

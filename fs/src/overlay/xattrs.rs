@@ -77,7 +77,7 @@ impl Overlay {
 
     /// Calls `f` on the file that is shown.
     fn on_shown<R>(&self, ino: u64, f: impl Fn(BorrowedFd<'_>, &[u8]) -> Result<R>) -> Result<R> {
-        let view = self.hold();
+        let view = self.view();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
         if node.state.read().plain {
@@ -111,7 +111,7 @@ impl Overlay {
 
     /// Copies the file up and calls `f` on it.
     fn on_store(&self, ino: u64, key: &[u8], f: impl Fn(BorrowedFd<'_>, &[u8]) -> Result<()>) -> Result<()> {
-        let view = self.hold();
+        let view = self.view();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
         let store = region.store.as_ref().ok_or(Errno::ROFS)?;
@@ -131,7 +131,7 @@ impl Overlay {
     /// # Errors
     /// `EINVAL` for anything else.
     pub fn readlink(&self, ino: u64) -> Result<Vec<u8>> {
-        let view = self.hold();
+        let view = self.view();
         let node = self.node(ino)?;
         self.read_link(&view, &node)
     }

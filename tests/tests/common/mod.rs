@@ -5,6 +5,7 @@
 pub mod json;
 pub mod mapped;
 pub mod snapshot;
+pub mod tree;
 pub mod user;
 
 use std::fs;
