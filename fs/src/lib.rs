@@ -7,9 +7,9 @@
 //! - [`cli`] defines the commands, from which help, man pages and completions are made.
 //! - [`sys`] holds the system calls that need care.
 
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod fuse;
 pub mod overlay;
 pub mod sys;
-pub mod fuse;
-pub mod config;
-pub mod cli;
-pub mod control;

@@ -31,7 +31,11 @@ const MARK: char = '\u{1e}';
 fn the_examples_of_semantics_md_hold() {
     let text = std::fs::read_to_string(DOCUMENT).expect(DOCUMENT);
     let document = Document::parse(&text);
-    assert!(document.examples.len() >= 12, "only {} examples found", document.examples.len());
+    assert!(
+        document.examples.len() >= 12,
+        "only {} examples found",
+        document.examples.len()
+    );
     if let Some(missing) = missing() {
         // Not through the macros, which the test harness silences.
         let _ = writeln!(
@@ -43,9 +47,16 @@ fn the_examples_of_semantics_md_hold() {
     }
     let only = std::env::var("SEMANTICS_ONLY").unwrap_or_default();
     let mut failures = Vec::new();
-    for example in document.examples.iter().filter(|e| e.heading.contains(&only)) {
+    for example in document
+        .examples
+        .iter()
+        .filter(|e| e.heading.contains(&only))
+    {
         if let Err(e) = run(&document.setup, example) {
-            failures.push(format!("SEMANTICS.md:{}: {}\n{e:#}", example.line, example.heading));
+            failures.push(format!(
+                "SEMANTICS.md:{}: {}\n{e:#}",
+                example.line, example.heading
+            ));
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
@@ -73,7 +84,9 @@ fn run(setup: &str, example: &Example) -> Result<()> {
         bail!("the setup prints: {before}");
     }
     for (index, step) in example.steps.iter().enumerate() {
-        let part = parts.next().with_context(|| format!("not reached: $ {}", step.command))?;
+        let part = parts
+            .next()
+            .with_context(|| format!("not reached: $ {}", step.command))?;
         let (number, output) = part.split_once('\n').unwrap_or((part, ""));
         if number != index.to_string() {
             bail!("out of step at: $ {}", step.command);
@@ -102,7 +115,9 @@ impl Scratch {
     }
 
     fn path(&self) -> Option<PathBuf> {
-        self.0.as_ref().and_then(|dir| dir.path().canonicalize().ok())
+        self.0
+            .as_ref()
+            .and_then(|dir| dir.path().canonicalize().ok())
     }
 
     /// What `script` prints on both outputs.
@@ -115,7 +130,9 @@ impl Scratch {
             let file = File::options().create(true).append(true).open(&printed)?;
             (file.try_clone()?, file)
         };
-        let programs = Path::new(PROGRAM).parent().context("program without directory")?;
+        let programs = Path::new(PROGRAM)
+            .parent()
+            .context("program without directory")?;
         let path = std::env::var("PATH").unwrap_or_default();
         let child = Command::new("sh")
             .args(["-c", script])
@@ -169,6 +186,9 @@ impl Drop for Scratch {
 
 fn mounts_below(dir: &Path) -> Vec<PathBuf> {
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let places = table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
+    let places = table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(PathBuf::from);
     places.filter(|place| place.starts_with(dir)).collect()
 }

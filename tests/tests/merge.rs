@@ -337,3 +337,37 @@ fn mtab_is_a_link_to_the_mounts_unless_the_image_has_one() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_removed_persistent_file_stays_removed() -> Result<()> {
+    let Some(world) = World::new("removed persistent")? else { return Ok(()) };
+    let mut world = world.rule("/f", "persistent").rule("/d/", "persistent").rule("/l", "localdisk");
+    for name in ["f", "l", "d/x"] {
+        world.put(&format!("image/{name}"), "image")?;
+    }
+    world.start()?;
+    for name in ["f", "l", "d/x"] {
+        fs::remove_file(world.m(name))?;
+    }
+    world.remount()?;
+    for name in ["d/x", "f", "l"] {
+        ensure!(!exists(world.m(name)), "{name} came back from the image");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_joined_file_keeps_its_attributes_across_its_first_write() -> Result<()> {
+    let Some(world) = World::new("con attributes")? else { return Ok(()) };
+    let mut world = world.trees().rule("/con", "con");
+    for tree in ["t1", "t2"] {
+        let path = world.put(&format!("{tree}/con"), tree)?;
+        common::chmod(&path, 0o640)?;
+        rustix::fs::setxattr(&path, "user.of", tree.as_bytes(), rustix::fs::XattrFlags::empty())?;
+    }
+    world.start()?;
+    let before = common::snapshot::xattrs(&world.m("con"))?;
+    append(world.m("con"), b"x")?;
+    same(common::snapshot::xattrs(&world.m("con"))?, before, "attributes")?;
+    same(std::os::unix::fs::PermissionsExt::mode(&meta(world.m("con"))?.permissions()) & 0o7777, 0o640, "mode")
+}

@@ -284,3 +284,32 @@ fn d_ino_is_st_ino_under_every_placement() -> Result<()> {
     ensure!(lines.is_empty(), "after remount: {lines:#?}");
     Ok(())
 }
+
+#[test]
+fn removing_one_name_of_a_lower_file_counts() -> Result<()> {
+    for how in ["unlink", "rename over"] {
+        let Some(world) = World::new("lower nlink")? else { return Ok(()) };
+        let mut world = world.rule("/", "tmpfs");
+        world.put("image/a", "a")?;
+        fs::hard_link(world.at("image/a"), world.at("image/b"))?;
+        fs::hard_link(world.at("image/a"), world.at("image/c"))?;
+        world.start()?;
+        if how == "unlink" {
+            fs::remove_file(world.m("c"))?;
+        } else {
+            fs::write(world.m("new"), "")?;
+            fs::rename(world.m("new"), world.m("c"))?;
+        }
+        for _ in 0..2 {
+            same(meta(world.m("a"))?.nlink(), 2, &format!("nlink of a after {how}"))?;
+            same(meta(world.m("b"))?.nlink(), 2, &format!("nlink of b after {how}"))?;
+            world.remount()?;
+        }
+        // And after copy-up.
+        append(world.m("a"), b"x")?;
+        same(meta(world.m("b"))?.nlink(), 2, "nlink after copy-up")?;
+        fs::remove_file(world.m("b"))?;
+        same(meta(world.m("a"))?.nlink(), 1, "the last name")?;
+    }
+    Ok(())
+}

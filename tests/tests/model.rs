@@ -98,10 +98,13 @@ impl Run {
             }
             let file = world.put(&format!("{layer}/{path}"), format!("{layer}:{path}\n"))?;
             common::chmod(&file, 0o640)?;
-            rustix::fs::setxattr(&file, "user.one", layer.as_bytes(), XattrFlags::empty())?;
+            if path != "con" {
+                rustix::fs::setxattr(&file, "user.one", layer.as_bytes(), XattrFlags::empty())?;
+            }
         }
-        fs::hard_link(world.at("image/b"), world.at("image/h1"))?;
-        fs::hard_link(world.at("image/b"), world.at("image/x/h2"))?;
+        for link in lower_links() {
+            fs::hard_link(world.at("image/b"), world.at(&format!("image/{link}")))?;
+        }
         std::os::unix::fs::symlink("/nonexistent-model", world.at("image/x/z"))?;
         prepare(&world, &mut tree)?;
         world.start()?;
@@ -399,8 +402,7 @@ fn prepare(world: &World, tree: &mut Tree) -> Result<()> {
             if text == "con" {
                 // Both trees, and not the image.
                 if !known {
-                    let id = tree.add(text, Kind::File(b"t1:con\nt2:con\n".to_vec()), entry.mode & 0o7777);
-                    tree.node_mut(id).xattrs = entry.xattrs;
+                    tree.add(text, Kind::File(b"t1:con\nt2:con\n".to_vec()), entry.mode & 0o7777);
                 }
                 continue;
             }
@@ -426,12 +428,17 @@ fn prepare(world: &World, tree: &mut Tree) -> Result<()> {
     tree.node_mut(0).lower = Some(world.at("image"));
     // Hard links: the layers have them, the walk above does not.
     let first = tree.exists("b").map_err(|_| anyhow::anyhow!("no b"))?;
-    for other in ["h1", "x/h2"] {
+    for other in lower_links() {
         tree.remove(other);
         tree.link("b", other);
     }
     tree.node_mut(first).lower = Some(world.at("image/b"));
     Ok(())
+}
+
+/// Further names of the image's `b`; `STATELITE_LOWER_LINKS=0` leaves them out.
+fn lower_links() -> &'static [&'static str] {
+    if env("STATELITE_LOWER_LINKS", 1) == 1 { &["h1", "x/h2"] } else { &[] }
 }
 
 fn path() -> impl Strategy<Value = String> {

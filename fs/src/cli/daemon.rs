@@ -192,15 +192,17 @@ fn unmount_on_signal(mountpoint: &Path) -> anyhow::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let mountpoint = mountpoint.to_owned();
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        for signal in &mut signals {
-            tracing::info!("signal {signal}: detaching {}", mountpoint.display());
-            let flags = rustix::mount::UnmountFlags::DETACH;
-            if let Err(e) = rustix::mount::unmount(&mountpoint, flags) {
-                tracing::warn!("cannot unmount {}: {e}", mountpoint.display());
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in &mut signals {
+                tracing::info!("signal {signal}: detaching {}", mountpoint.display());
+                let flags = rustix::mount::UnmountFlags::DETACH;
+                if let Err(e) = rustix::mount::unmount(&mountpoint, flags) {
+                    tracing::warn!("cannot unmount {}: {e}", mountpoint.display());
+                }
             }
-        }
-    })?;
+        })?;
     Ok(())
 }
 
@@ -258,8 +260,14 @@ fn keep_house(overlay: &Overlay) {
 /// `EBUSY` while files are open (unless lazy), `EINVAL` if nothing is mounted there.
 pub fn umount(mountpoint: &Path, lazy: bool) -> anyhow::Result<()> {
     use rustix::mount::{UnmountFlags, unmount};
-    let path = mountpoint.canonicalize().unwrap_or_else(|_| mountpoint.to_owned());
-    let flags = if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() };
+    let path = mountpoint
+        .canonicalize()
+        .unwrap_or_else(|_| mountpoint.to_owned());
+    let flags = if lazy {
+        UnmountFlags::DETACH
+    } else {
+        UnmountFlags::empty()
+    };
     unmount(&path, flags | UnmountFlags::NOFOLLOW).with_context(|| path.display().to_string())?;
     let socket = socket_path(&path);
     let deadline = Instant::now() + Duration::from_secs(10);

@@ -58,7 +58,8 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
 
 /// Refuses to start where it cannot work, saying all that is missing at once.
 fn check_needs() -> anyhow::Result<()> {
-    let admin = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
+    let admin =
+        capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
     let root = rustix::process::geteuid().is_root();
     let needs = [
         (root, "root: run it with sudo, or as root"),
@@ -72,9 +73,16 @@ fn check_needs() -> anyhow::Result<()> {
         ),
         (Path::new("/proc/self/fd").exists(), "/proc: mount it"),
     ];
-    let missing: Vec<&str> = needs.iter().filter(|(there, _)| !there).map(|(_, what)| *what).collect();
+    let missing: Vec<&str> = needs
+        .iter()
+        .filter(|(there, _)| !there)
+        .map(|(_, what)| *what)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    bail!("the demo mounts a file system, and this is missing:\n  {}", missing.join("\n  "))
+    bail!(
+        "the demo mounts a file system, and this is missing:\n  {}",
+        missing.join("\n  ")
+    )
 }

@@ -33,7 +33,7 @@ pub enum Command {
     /// Say how a mount is doing
     Status(StatusArgs),
     /// Put another policy in force, without unmounting
-    Reload(ReloadArgs),
+    Reload(Box<ReloadArgs>),
     /// Check tables for all nodes and images
     Check(CheckArgs),
     /// Mount this machine's own root with the cookbook's table and show a tour
@@ -168,7 +168,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Umount(args) => daemon::umount(&args.mountpoint, args.lazy),
         Command::Explain(args) => query::explain(&args),
         Command::Status(args) => query::status(&args),
-        Command::Reload(args) => query::reload(args),
+        Command::Reload(args) => query::reload(*args),
         Command::Check(args) => query::check(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Docs(args) => docs::write(&args.dir),

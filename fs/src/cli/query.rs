@@ -82,7 +82,10 @@ pub fn explanation_text(e: &Explanation) -> String {
     }
     line("placement", e.placement.to_string());
     for source in &e.sources {
-        line("source", format!("{}  {}", source.layer, source.path.display()));
+        line(
+            "source",
+            format!("{}  {}", source.layer, source.path.display()),
+        );
     }
     if let Some(target) = &e.target {
         line("target", target.clone());
@@ -137,7 +140,11 @@ pub fn reload(args: ReloadArgs) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(());
     }
-    println!("generation {}: {} changed paths", report.generation, report.changed.len());
+    println!(
+        "generation {}: {} changed paths",
+        report.generation,
+        report.changed.len()
+    );
     for path in &report.changed {
         println!("  {path}");
     }

@@ -58,7 +58,11 @@ pub struct PolicyArgs {
     pub tree: Vec<PathBuf>,
 
     /// Where `server:dir` is mounted (repeatable); else it is looked for below --mnt
-    #[arg(long = "source", value_name = "SERVER:DIR=LOCAL", help_heading = "Layers")]
+    #[arg(
+        long = "source",
+        value_name = "SERVER:DIR=LOCAL",
+        help_heading = "Layers"
+    )]
     pub source: Vec<String>,
 
     /// Directory that has `server:dir` as `SERVER/DIR` [default: /.statelite/mnt]

@@ -53,20 +53,27 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
         mut warnings,
     } = resolve(args)?;
     let freshness = args.freshness.unwrap_or_default();
-    let image_path = args.image.as_deref().context("no image is given (--image DIR)")?;
-    let mut layers = Layers::default();
-
-    layers.image = match previous {
-        Some(previous) => previous.image.clone(),
-        None => open_image(image_path, freshness)?,
+    let image_path = args
+        .image
+        .as_deref()
+        .context("no image is given (--image DIR)")?;
+    let mut layers = Layers {
+        image: match previous {
+            Some(previous) => previous.image.clone(),
+            None => open_image(image_path, freshness)?,
+        },
+        trees: open_trees(&trees, freshness, previous, &mut warnings),
+        ..Layers::default()
     };
-    layers.trees = open_trees(&trees, freshness, previous, &mut warnings);
     links::follow(&mut rules, &layers.merged());
     let tree = PolicyTree::from_rules(rules)?;
     let needs = |placement: Placement| tree.rules().any(|rule| rule.placement == placement);
     layers.volatile = match previous.and_then(|p| p.volatile.clone()) {
         Some(store) => Some(store),
-        None if args.volatile.is_some() || needs(Placement::Volatile) || needs(Placement::Concat) => {
+        None if args.volatile.is_some()
+            || needs(Placement::Volatile)
+            || needs(Placement::Concat) =>
+        {
             Some(open_volatile(args)?)
         }
         None => None,
@@ -79,7 +86,9 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
         ),
         (_, Some(path)) if args.persistent.is_some() || needs(Placement::Persistent) => {
             let store = Store::open(ident::PERSISTENT, "persistent", path, None);
-            Some(Arc::new(store.with_context(|| format!("persistent store {}", path.display()))?))
+            Some(Arc::new(store.with_context(|| {
+                format!("persistent store {}", path.display())
+            })?))
         }
         _ => None,
     };
@@ -87,7 +96,9 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
         (Some(store), _) => Some(store),
         (None, Some(path)) => {
             let store = Store::open(ident::LOCAL, "local", path, None);
-            Some(Arc::new(store.with_context(|| format!("local store {}", path.display()))?))
+            Some(Arc::new(store.with_context(|| {
+                format!("local store {}", path.display())
+            })?))
         }
         (None, None) => None,
     };
@@ -105,7 +116,12 @@ const THREADS_REMOTE: usize = 8;
 pub fn mount_settings(args: &MountArgs, layers: &Layers) -> MountSettings {
     let base = MountSettings::default();
     let stores = layers.stores().map(|store| &store.layer);
-    let remote = layers.trees.iter().chain(&layers.image).chain(stores).any(|l| l.remote);
+    let remote = layers
+        .trees
+        .iter()
+        .chain(&layers.image)
+        .chain(stores)
+        .any(|l| l.remote);
     let threads = if remote { THREADS_REMOTE } else { base.threads };
     MountSettings {
         threads: args.threads.unwrap_or(threads).clamp(1, 64),
@@ -134,8 +150,14 @@ fn open_image(path: &Path, freshness: Freshness) -> anyhow::Result<Vec<Arc<Layer
     let mut layers = Vec::new();
     if image.processed {
         let moved = path.join(".default");
-        let layer = Layer::open(ident::IMAGE_DEFAULT, "image .default".into(), &moved, freshness, true)
-            .with_context(|| format!("image {}", moved.display()))?;
+        let layer = Layer::open(
+            ident::IMAGE_DEFAULT,
+            "image .default".into(),
+            &moved,
+            freshness,
+            true,
+        )
+        .with_context(|| format!("image {}", moved.display()))?;
         layers.push(Arc::new(layer));
     }
     layers.push(Arc::new(image));
@@ -208,7 +230,9 @@ fn resolve(args: &MountArgs) -> anyhow::Result<Resolved> {
             statemnt,
             warnings: odd,
             ..
-        } = read_tables(dir, |tables| build(tables, &node, dialect).map_err(Into::into))?;
+        } = read_tables(dir, |tables| {
+            build(tables, &node, dialect).map_err(Into::into)
+        })?;
         warnings.extend(odd.iter().map(ToString::to_string));
         let overridden = |rule: &Rule| given.iter().any(|g| g.path == rule.path);
         rules.extend(tree.rules().filter(|rule| !overridden(rule)).cloned());
@@ -246,13 +270,21 @@ pub fn read_tables<R>(
             Err(e) => Err(anyhow!(e).context(path.display().to_string())),
         }
     };
-    let (litefile, litetree, statelite) =
-        (read("litefile.csv")?, read("litetree.csv")?, read("statelite.csv")?);
+    let (litefile, litetree, statelite) = (
+        read("litefile.csv")?,
+        read("litetree.csv")?,
+        read("statelite.csv")?,
+    );
     if litefile.is_none() && litetree.is_none() && statelite.is_none() {
-        bail!("{}: none of litefile.csv, litetree.csv, statelite.csv is there", dir.display());
+        bail!(
+            "{}: none of litefile.csv, litetree.csv, statelite.csv is there",
+            dir.display()
+        );
     }
     fn borrow(table: &Option<(String, Vec<u8>)>) -> Option<(&str, &[u8])> {
-        table.as_ref().map(|(label, text)| (label.as_str(), text.as_slice()))
+        table
+            .as_ref()
+            .map(|(label, text)| (label.as_str(), text.as_slice()))
     }
     f(&Tables {
         litefile: borrow(&litefile),
@@ -285,7 +317,10 @@ fn identity(policy: &PolicyArgs) -> anyhow::Result<NodeIdentity> {
 }
 
 fn host_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     name.split('.').next().unwrap_or_default().to_owned()
 }
 

@@ -25,9 +25,26 @@ pub enum HelperError {
 
 /// Options that mount(8) and fstab use and that mean nothing here, or are always so.
 const IGNORED: [&str; 20] = [
-    "rw", "defaults", "dev", "suid", "exec", "auto", "noauto", "user", "nouser", "users", "nofail",
-    "_netdev", "allow_other", "default_permissions", "relatime", "noatime", "nodiratime", "async",
-    "atime", "lazytime",
+    "rw",
+    "defaults",
+    "dev",
+    "suid",
+    "exec",
+    "auto",
+    "noauto",
+    "user",
+    "nouser",
+    "users",
+    "nofail",
+    "_netdev",
+    "allow_other",
+    "default_permissions",
+    "relatime",
+    "noatime",
+    "nodiratime",
+    "async",
+    "atime",
+    "lazytime",
 ];
 
 /// The settings that a mount helper's arguments (without the program name) stand for.
@@ -67,7 +84,10 @@ pub fn parse(args: &[String]) -> Result<MountArgs, HelperError> {
         match (key, value) {
             ("", None) => {}
             ("lowerdir", Some(dirs)) => {
-                overlay.lower = split_unescaped(dirs, ':').into_iter().map(PathBuf::from).collect();
+                overlay.lower = split_unescaped(dirs, ':')
+                    .into_iter()
+                    .map(PathBuf::from)
+                    .collect();
             }
             ("upperdir", Some(dir)) => overlay.upper = Some(unescape(dir).into()),
             ("workdir", Some(dir)) => overlay.work = Some(unescape(dir).into()),
@@ -119,7 +139,11 @@ impl Overlayfs {
         };
         args.image = Some(image);
         args.policy.tree = self.lower;
-        let rule = if self.upper.is_some() { "/=tmpfs" } else { "/=ro" };
+        let rule = if self.upper.is_some() {
+            "/=tmpfs"
+        } else {
+            "/=ro"
+        };
         args.policy.rule.push(rule.into());
         args.volatile = self.upper;
         args.work = self.work;
@@ -165,25 +189,38 @@ mod tests {
     #[test]
     fn overlayfs_options_become_a_root_rule() {
         let parsed = parse(&args(&[
-            "none", "/mnt", "-o", "rw,lowerdir=/a:/b\\:c:/d,upperdir=/u,workdir=/w",
+            "none",
+            "/mnt",
+            "-o",
+            "rw,lowerdir=/a:/b\\:c:/d,upperdir=/u,workdir=/w",
         ]))
         .unwrap();
         assert_eq!(parsed.image, Some("/d".into()));
         assert_eq!(parsed.policy.tree, [PathBuf::from("/a"), "/b:c".into()]);
         assert_eq!(parsed.policy.rule, ["/=tmpfs"]);
-        assert_eq!((parsed.volatile, parsed.work), (Some("/u".into()), Some("/w".into())));
+        assert_eq!(
+            (parsed.volatile, parsed.work),
+            (Some("/u".into()), Some("/w".into()))
+        );
         assert_eq!(parsed.mountpoint, Some("/mnt".into()));
     }
 
     #[test]
     fn own_options_pass_through() {
         let parsed = parse(&args(&[
-            "/img", "/mnt", "-n", "-o", "rule=/var/=tmpfs,threads=2,nodev,x-systemd.automount,ro",
+            "/img",
+            "/mnt",
+            "-n",
+            "-o",
+            "rule=/var/=tmpfs,threads=2,nodev,x-systemd.automount,ro",
         ]))
         .unwrap();
         assert_eq!(parsed.image, Some("/img".into()));
         assert_eq!(parsed.policy.rule, ["/var/=tmpfs"]);
-        assert_eq!((parsed.threads, parsed.nodev, parsed.read_only), (Some(2), true, true));
+        assert_eq!(
+            (parsed.threads, parsed.nodev, parsed.read_only),
+            (Some(2), true, true)
+        );
     }
 
     #[test]

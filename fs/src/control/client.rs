@@ -76,7 +76,11 @@ pub fn the_mount(given: Option<&Path>) -> anyhow::Result<PathBuf> {
         [] => bail!("no statelitefs is mounted (no socket in {DIR})"),
         several => bail!(
             "several are mounted, name one: {}",
-            several.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+            several
+                .iter()
+                .map(|p| p.display().to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
         ),
     }
 }
@@ -88,7 +92,11 @@ pub fn the_mount(given: Option<&Path>) -> anyhow::Result<PathBuf> {
 pub fn mount_of(path: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let mut best: Option<PathBuf> = None;
     for mount in mounts()? {
-        if path.starts_with(&mount) && best.as_ref().is_none_or(|b| b.as_os_str().len() < mount.as_os_str().len()) {
+        if path.starts_with(&mount)
+            && best
+                .as_ref()
+                .is_none_or(|b| b.as_os_str().len() < mount.as_os_str().len())
+        {
             best = Some(mount);
         }
     }

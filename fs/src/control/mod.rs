@@ -61,17 +61,21 @@ pub fn log_path(mountpoint: &Path) -> PathBuf {
 
 fn socket_path_in(dir: &Path, mountpoint: &Path, extension: &str) -> PathBuf {
     let text = mountpoint.to_string_lossy();
-    let mut name: String = text
-        .trim_matches('/')
-        .replace('-', "--")
-        .replace('/', "-");
+    let mut name: String = text.trim_matches('/').replace('-', "--").replace('/', "-");
     if name.is_empty() {
         name.push_str("root");
     }
     // Names of sockets are short (108 bytes); long ones keep their end and a hash of the whole.
     if name.len() > 80 {
         let hash = crate::overlay::ident::of_path(text.as_bytes());
-        let end: String = name.chars().rev().take(48).collect::<Vec<_>>().into_iter().rev().collect();
+        let end: String = name
+            .chars()
+            .rev()
+            .take(48)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect();
         name = format!("{hash:016x}{end}");
     }
     dir.join(format!("{name}.{extension}"))

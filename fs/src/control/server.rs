@@ -112,7 +112,11 @@ impl Controlled {
             Request::Explain(paths) => {
                 let explained: Result<Vec<_>, _> = paths
                     .iter()
-                    .map(|path| self.overlay.explain(path.as_bytes()).map_err(|e| format!("{path}: {e}")))
+                    .map(|path| {
+                        self.overlay
+                            .explain(path.as_bytes())
+                            .map_err(|e| format!("{path}: {e}"))
+                    })
                     .collect();
                 explained.map_or_else(Answer::Refused, Answer::Explained)
             }
@@ -136,9 +140,12 @@ impl Controlled {
         args.policy = policy.over(args.policy);
         let layers = self.overlay.view().layers.clone();
         let assembled = assemble::assemble(&args, Some(&layers))?;
-        let report =
-            self.overlay
-                .reload(assembled.tree, assembled.layers, new_generation, &self.kernel.round())?;
+        let report = self.overlay.reload(
+            assembled.tree,
+            assembled.layers,
+            new_generation,
+            &self.kernel.round(),
+        )?;
         *current = args;
         tracing::info!(
             "policy {} is in force: {} changed paths",

@@ -87,7 +87,9 @@ impl Status {
             open_handles: overlay.handles.len(),
             dir_fds: overlay.fds.len(),
             rss_bytes: rss_bytes(),
-            layers: layers.map(|(layer, writable)| layer_status(layer, writable)).collect(),
+            layers: layers
+                .map(|(layer, writable)| layer_status(layer, writable))
+                .collect(),
             nfs_calls: nfs_calls(),
         }
     }
@@ -121,7 +123,11 @@ impl Status {
                 "  {:<14} {}  [{}]  lookups {}, listings {}, opens {}, read {} B, written {} B, copy-ups {} ({} B){}",
                 layer.label,
                 layer.path.display(),
-                if layer.writable { "store" } else { layer.freshness.as_str() },
+                if layer.writable {
+                    "store"
+                } else {
+                    layer.freshness.as_str()
+                },
                 c.lookups,
                 c.listings,
                 c.opens,
@@ -129,7 +135,9 @@ impl Status {
                 c.written_bytes,
                 c.copy_ups,
                 c.copied_bytes,
-                layer.free_bytes.map_or_else(String::new, |b| format!(", {} MiB free", b >> 20)),
+                layer
+                    .free_bytes
+                    .map_or_else(String::new, |b| format!(", {} MiB free", b >> 20)),
             );
         }
         for nfs in &self.nfs_calls {
@@ -143,15 +151,48 @@ impl Status {
         let mut out = String::new();
         let mount = escape(&self.mountpoint.to_string_lossy());
         for (name, kind, help, value) in [
-            ("generation", "gauge", "Number of the policy in force", self.generation),
+            (
+                "generation",
+                "gauge",
+                "Number of the policy in force",
+                self.generation,
+            ),
             ("rules", "gauge", "Rules in force", self.rules as u64),
-            ("nodes", "gauge", "Nodes the kernel knows", self.nodes as u64),
-            ("forgotten_total", "counter", "Nodes the kernel has forgotten", self.forgotten),
-            ("open_handles", "gauge", "Open files and directories", self.open_handles as u64),
-            ("dir_fds", "gauge", "Cached directory descriptors", self.dir_fds as u64),
-            ("resident_bytes", "gauge", "Resident memory of the daemon", self.rss_bytes),
+            (
+                "nodes",
+                "gauge",
+                "Nodes the kernel knows",
+                self.nodes as u64,
+            ),
+            (
+                "forgotten_total",
+                "counter",
+                "Nodes the kernel has forgotten",
+                self.forgotten,
+            ),
+            (
+                "open_handles",
+                "gauge",
+                "Open files and directories",
+                self.open_handles as u64,
+            ),
+            (
+                "dir_fds",
+                "gauge",
+                "Cached directory descriptors",
+                self.dir_fds as u64,
+            ),
+            (
+                "resident_bytes",
+                "gauge",
+                "Resident memory of the daemon",
+                self.rss_bytes,
+            ),
         ] {
-            let _ = writeln!(out, "# HELP statelitefs_{name} {help}\n# TYPE statelitefs_{name} {kind}");
+            let _ = writeln!(
+                out,
+                "# HELP statelitefs_{name} {help}\n# TYPE statelitefs_{name} {kind}"
+            );
             let _ = writeln!(out, "statelitefs_{name}{{mountpoint=\"{mount}\"}} {value}");
         }
         type Pick = fn(&CounterValues) -> u64;
@@ -159,10 +200,16 @@ impl Status {
             ("lookups", "Names looked up", |c| c.lookups),
             ("listings", "Directories read", |c| c.listings),
             ("opens", "Files opened", |c| c.opens),
-            ("read_bytes", "Bytes read through the daemon", |c| c.read_bytes),
-            ("written_bytes", "Bytes written through the daemon", |c| c.written_bytes),
+            ("read_bytes", "Bytes read through the daemon", |c| {
+                c.read_bytes
+            }),
+            ("written_bytes", "Bytes written through the daemon", |c| {
+                c.written_bytes
+            }),
             ("copy_ups", "Files copied up or seeded", |c| c.copy_ups),
-            ("copied_bytes", "Bytes copied up or seeded", |c| c.copied_bytes),
+            ("copied_bytes", "Bytes copied up or seeded", |c| {
+                c.copied_bytes
+            }),
         ];
         for (name, help, pick) in counters {
             let name = format!("statelitefs_layer_{name}_total");
@@ -170,13 +217,21 @@ impl Status {
             for layer in &self.layers {
                 let label = escape(&layer.label);
                 let value = pick(&layer.counters);
-                let _ = writeln!(out, "{name}{{mountpoint=\"{mount}\",layer=\"{label}\"}} {value}");
+                let _ = writeln!(
+                    out,
+                    "{name}{{mountpoint=\"{mount}\",layer=\"{label}\"}} {value}"
+                );
             }
         }
         let name = "statelitefs_nfs_calls_total";
         let _ = writeln!(out, "# HELP {name} NFS calls sent\n# TYPE {name} counter");
         for nfs in &self.nfs_calls {
-            let _ = writeln!(out, "{name}{{device=\"{}\"}} {}", escape(&nfs.device), nfs.calls);
+            let _ = writeln!(
+                out,
+                "{name}{{device=\"{}\"}} {}",
+                escape(&nfs.device),
+                nfs.calls
+            );
         }
         out
     }
@@ -198,7 +253,10 @@ fn layer_status(layer: &Arc<Layer>, writable: bool) -> LayerStatus {
 }
 
 fn escape(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    label
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 fn rss_bytes() -> u64 {
@@ -225,16 +283,25 @@ fn parse_mountstats(text: &str) -> Vec<NfsCalls> {
         if let Some(rest) = line.strip_prefix("device ") {
             counting = false;
             if let Some((device, fstype)) = rest.split_once(" mounted on ").and_then(|(d, r)| {
-                Some((d, r.split(" with fstype ").nth(1)?.split_whitespace().next()?))
+                Some((
+                    d,
+                    r.split(" with fstype ").nth(1)?.split_whitespace().next()?,
+                ))
             }) && fstype.starts_with("nfs")
             {
-                all.push(NfsCalls { device: device.to_owned(), calls: 0 });
+                all.push(NfsCalls {
+                    device: device.to_owned(),
+                    calls: 0,
+                });
             }
         } else if line.trim() == "per-op statistics" {
             counting = true;
         } else if counting
             && let Some((_, numbers)) = line.split_once(':')
-            && let Some(n) = numbers.split_whitespace().next().and_then(|n| n.parse::<u64>().ok())
+            && let Some(n) = numbers
+                .split_whitespace()
+                .next()
+                .and_then(|n| n.parse::<u64>().ok())
             && let Some(last) = all.last_mut()
         {
             last.calls += n;

@@ -126,6 +126,9 @@ mod tests {
         let received = UNIX_EPOCH - Duration::new(2, 250_000_000);
         let time = from_system_time(received);
         assert_eq!((time.sec, time.nsec), (-2, 250_000_000));
-        assert_eq!(to_system_time(time), UNIX_EPOCH - Duration::new(1, 750_000_000));
+        assert_eq!(
+            to_system_time(time),
+            UNIX_EPOCH - Duration::new(1, 750_000_000)
+        );
     }
 }

@@ -1,24 +1,22 @@
 //! Translation between the kernel's requests and the overlay. No decisions are made here.
 
 pub mod convert;
+mod dirs;
+mod files;
 pub mod notify;
 pub mod session;
 
 use crate::overlay::Overlay;
 use crate::overlay::change::Change;
 use crate::overlay::create::{Make, Owner};
-use crate::overlay::listing::Entry as Name;
-use crate::overlay::opens::{How, OpenMode, Passthrough, Token};
 use crate::overlay::rename::Onto;
-use convert::{attr, caller, decode_rdev, errno, kind, set_time};
+use convert::{attr, caller, decode_rdev, errno, set_time};
 use fuser::{
-    BackingId, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType, Filesystem,
-    FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags,
-    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow,
-    WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType, Filesystem, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
-use rustix::fd::BorrowedFd;
 use session::{Agreed, MountSettings};
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -26,7 +24,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Inode numbers are never given to another file while the kernel remembers the first.
 const GENERATION: Generation = Generation(0);
@@ -59,55 +57,8 @@ impl Fs {
     }
 }
 
-/// Registers backing files through the reply at hand.
-struct Register<'a, R>(&'a R);
-
-impl Passthrough for Register<'_, ReplyOpen> {
-    fn register(&self, fd: BorrowedFd<'_>) -> Option<Token> {
-        token(self.0.open_backing(fd))
-    }
-}
-
-impl Passthrough for Register<'_, ReplyCreate> {
-    fn register(&self, fd: BorrowedFd<'_>) -> Option<Token> {
-        token(self.0.open_backing(fd))
-    }
-}
-
-fn token(opened: std::io::Result<BackingId>) -> Option<Token> {
-    match opened {
-        Ok(id) => Some(Arc::new(id)),
-        Err(e) => {
-            tracing::debug!("no passthrough: {e}");
-            None
-        }
-    }
-}
-
-fn open_flags(keep: bool, flush: bool) -> FopenFlags {
-    let mut flags = FopenFlags::empty();
-    if keep {
-        flags |= FopenFlags::FOPEN_KEEP_CACHE;
-    }
-    if !flush {
-        flags |= FopenFlags::FOPEN_NOFLUSH;
-    }
-    flags
-}
-
-fn mode_of(flags: i32) -> OpenMode {
-    let access = OpenFlags(flags).acc_mode();
-    OpenMode {
-        read: access != OpenAccMode::O_WRONLY,
-        write: access != OpenAccMode::O_RDONLY,
-    }
-}
-
 /// Answers with an entry, or an error; absence with the time it may be believed.
-fn answer_entry(
-    result: crate::sys::Result<crate::overlay::attr::Entry>,
-    reply: ReplyEntry,
-) {
+fn answer_entry(result: crate::sys::Result<crate::overlay::attr::Entry>, reply: ReplyEntry) {
     match result {
         Ok(entry) => reply.entry(&entry.ttl, &attr(&entry), GENERATION),
         Err(e) => reply.error(errno(e)),
@@ -133,7 +84,9 @@ fn answer_xattr(result: crate::sys::Result<Vec<u8>>, size: u32, reply: ReplyXatt
 impl Filesystem for Fs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
         session::negotiate(&self.settings, &self.agreed, config);
-        let may = config.capabilities().contains(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
+        let may = config
+            .capabilities()
+            .contains(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
         let no_opendir = may && self.overlay.lists_without_open();
         self.agreed.no_opendir.store(no_opendir, Ordering::Release);
         Ok(())
@@ -217,8 +170,15 @@ impl Filesystem for Fs {
             rustix::fs::FileType::RegularFile => Make::File,
             kind => Make::Node(kind, decode_rdev(rdev)),
         };
-        let owner = Owner { caller: caller(req), mode, umask };
-        answer_entry(self.overlay.make(parent.0, name.as_bytes(), what, owner), reply);
+        let owner = Owner {
+            caller: caller(req),
+            mode,
+            umask,
+        };
+        answer_entry(
+            self.overlay.make(parent.0, name.as_bytes(), what, owner),
+            reply,
+        );
     }
 
     fn mkdir(
@@ -230,8 +190,16 @@ impl Filesystem for Fs {
         umask: u32,
         reply: ReplyEntry,
     ) {
-        let owner = Owner { caller: caller(req), mode, umask };
-        answer_entry(self.overlay.make(parent.0, name.as_bytes(), Make::Dir, owner), reply);
+        let owner = Owner {
+            caller: caller(req),
+            mode,
+            umask,
+        };
+        answer_entry(
+            self.overlay
+                .make(parent.0, name.as_bytes(), Make::Dir, owner),
+            reply,
+        );
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -250,9 +218,17 @@ impl Filesystem for Fs {
         target: &Path,
         reply: ReplyEntry,
     ) {
-        let owner = Owner { caller: caller(req), mode: 0o777, umask: 0 };
+        let owner = Owner {
+            caller: caller(req),
+            mode: 0o777,
+            umask: 0,
+        };
         let what = Make::Symlink(target.as_os_str().as_bytes());
-        answer_entry(self.overlay.make(parent.0, link_name.as_bytes(), what, owner), reply);
+        answer_entry(
+            self.overlay
+                .make(parent.0, link_name.as_bytes(), what, owner),
+            reply,
+        );
     }
 
     fn rename(
@@ -287,27 +263,14 @@ impl Filesystem for Fs {
         newname: &OsStr,
         reply: ReplyEntry,
     ) {
-        answer_entry(self.overlay.link(ino.0, newparent.0, newname.as_bytes()), reply);
+        answer_entry(
+            self.overlay.link(ino.0, newparent.0, newname.as_bytes()),
+            reply,
+        );
     }
 
     fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let register = Register(&reply);
-        let kernel = self.passthrough().then_some(&register as &dyn Passthrough);
-        match self.overlay.open(ino.0, mode_of(flags.0), kernel) {
-            Ok(opened) => {
-                let fh = FileHandle(opened.fh);
-                match &opened.how {
-                    How::Cached { keep } => reply.opened(fh, open_flags(*keep, opened.flush)),
-                    How::Passthrough(token) => match token.downcast_ref::<BackingId>() {
-                        Some(id) => {
-                            reply.opened_passthrough(fh, open_flags(false, opened.flush), id);
-                        }
-                        None => reply.error(Errno::EIO),
-                    },
-                }
-            }
-            Err(e) => reply.error(errno(e)),
-        }
+        self.answer_open(ino, flags, reply);
     }
 
     fn create(
@@ -320,32 +283,12 @@ impl Filesystem for Fs {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let register = Register(&reply);
-        let kernel = self.passthrough().then_some(&register as &dyn Passthrough);
-        let owner = Owner { caller: caller(req), mode, umask };
-        let created = self
-            .overlay
-            .create(parent.0, name.as_bytes(), owner, mode_of(flags), kernel);
-        match created {
-            Ok((entry, opened)) => {
-                let fh = FileHandle(opened.fh);
-                let attr = attr(&entry);
-                match &opened.how {
-                    How::Cached { keep } => {
-                        let flags = open_flags(*keep, opened.flush);
-                        reply.created(&entry.ttl, &attr, GENERATION, fh, flags);
-                    }
-                    How::Passthrough(token) => match token.downcast_ref::<BackingId>() {
-                        Some(id) => {
-                            let flags = open_flags(false, opened.flush);
-                            reply.created_passthrough(&entry.ttl, &attr, GENERATION, fh, flags, id);
-                        }
-                        None => reply.error(Errno::EIO),
-                    },
-                }
-            }
-            Err(e) => reply.error(errno(e)),
-        }
+        let owner = Owner {
+            caller: caller(req),
+            mode,
+            umask,
+        };
+        self.answer_create(parent, name, owner, flags, reply);
     }
 
     fn read(
@@ -416,25 +359,19 @@ impl Filesystem for Fs {
         reply.ok();
     }
 
-    fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, datasync: bool, reply: ReplyEmpty) {
+    fn fsync(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        datasync: bool,
+        reply: ReplyEmpty,
+    ) {
         answer(self.overlay.fsync(fh.0, datasync), reply);
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        if self.agreed.no_opendir.load(Ordering::Acquire) {
-            // From now on the kernel lists directories without opening them.
-            return reply.error(Errno::ENOSYS);
-        }
-        match self.overlay.opendir(ino.0) {
-            Ok(fh) => {
-                let mut flags = FopenFlags::empty();
-                if self.overlay.may_cache_listing(ino.0) {
-                    flags |= FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
-                }
-                reply.opened(FileHandle(fh), flags);
-            }
-            Err(e) => reply.error(errno(e)),
-        }
+        self.answer_opendir(ino, reply);
     }
 
     fn readdir(
@@ -443,24 +380,9 @@ impl Filesystem for Fs {
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
-        mut reply: ReplyDirectory,
+        reply: ReplyDirectory,
     ) {
-        let (node, listing) = match self.overlay.listing(ino.0, fh.0, offset) {
-            Ok(found) => found,
-            Err(e) => return reply.error(errno(e)),
-        };
-        let parent = self.overlay.parent_ino(&node);
-        if offset < DOT && reply.add(ino, DOT, FileType::Directory, ".")
-            || offset < DOTDOT && reply.add(INodeNo(parent), DOTDOT, FileType::Directory, "..")
-        {
-            return reply.ok();
-        }
-        for Name { cookie, name, kind: k, ino } in listing.after(offset) {
-            if reply.add(INodeNo(*ino), *cookie, kind(*k), OsStr::from_bytes(name)) {
-                break;
-            }
-        }
-        reply.ok();
+        self.answer_readdir(ino, fh, offset, reply);
     }
 
     fn readdirplus(
@@ -469,43 +391,9 @@ impl Filesystem for Fs {
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
-        mut reply: ReplyDirectoryPlus,
+        reply: ReplyDirectoryPlus,
     ) {
-        let (node, listing) = match self.overlay.listing(ino.0, fh.0, offset) {
-            Ok(found) => found,
-            Err(e) => return reply.error(errno(e)),
-        };
-        // The kernel takes nothing but number and type from these two.
-        let mut dots = NOTHING;
-        dots.kind = FileType::Directory;
-        for (cookie, name, number) in [
-            (DOT, ".", ino.0),
-            (DOTDOT, "..", self.overlay.parent_ino(&node)),
-        ] {
-            dots.ino = INodeNo(number);
-            if offset < cookie
-                && reply.add(dots.ino, cookie, name, &Duration::ZERO, &dots, GENERATION)
-            {
-                return reply.ok();
-            }
-        }
-        for Name { cookie, name, .. } in listing.after(offset) {
-            let text = OsStr::from_bytes(name);
-            match self.overlay.lookup(node.ino, name) {
-                Ok(entry) => {
-                    let full =
-                        reply.add(INodeNo(entry.node.ino), *cookie, text, &entry.ttl, &attr(&entry), GENERATION);
-                    if full {
-                        self.overlay.forget(entry.node.ino, 1);
-                        break;
-                    }
-                }
-                // Gone since the listing was made, or out of reach: the name alone cannot be
-                // shown here without the kernel taking it for a node.
-                Err(e) => tracing::debug!("{text:?} is left out of a listing: {e}"),
-            }
-        }
-        reply.ok();
+        self.answer_readdirplus(ino, fh, offset, reply);
     }
 
     fn releasedir(
@@ -520,7 +408,14 @@ impl Filesystem for Fs {
         reply.ok();
     }
 
-    fn fsyncdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+    fn fsyncdir(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
         answer(self.overlay.fsyncdir(ino.0), reply);
     }
 
@@ -580,7 +475,11 @@ impl Filesystem for Fs {
         reply: ReplyEmpty,
     ) {
         let mode = u32::try_from(mode).unwrap_or(0);
-        answer(self.overlay.fallocate(fh.0, offset, length, mode, caller(req)), reply);
+        answer(
+            self.overlay
+                .fallocate(fh.0, offset, length, mode, caller(req)),
+            reply,
+        );
     }
 
     fn lseek(
@@ -628,9 +527,6 @@ impl Filesystem for Fs {
         }
     }
 }
-
-const DOT: u64 = 1;
-const DOTDOT: u64 = 2;
 
 /// An entry without a node.
 const NOTHING: fuser::FileAttr = fuser::FileAttr {

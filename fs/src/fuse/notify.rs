@@ -38,7 +38,11 @@ impl Kernel {
     ///
     /// # Errors
     /// As `dup(2)`.
-    pub fn new(notifier: Notifier, device: impl AsFd, mountpoint: &Path) -> std::io::Result<Kernel> {
+    pub fn new(
+        notifier: Notifier,
+        device: impl AsFd,
+        mountpoint: &Path,
+    ) -> std::io::Result<Kernel> {
         Ok(Kernel {
             notifier,
             device: device.as_fd().try_clone_to_owned()?,
@@ -80,10 +84,15 @@ impl Kernel {
             return;
         };
         let mut header = [0; 16];
-        for (to, from) in header.iter_mut().zip(len.to_ne_bytes().into_iter().chain(code.to_ne_bytes())) {
+        for (to, from) in header
+            .iter_mut()
+            .zip(len.to_ne_bytes().into_iter().chain(code.to_ne_bytes()))
+        {
             *to = from;
         }
-        if let Err(e) = rustix::io::writev(&self.device, &[IoSlice::new(&header), IoSlice::new(body)]) {
+        if let Err(e) =
+            rustix::io::writev(&self.device, &[IoSlice::new(&header), IoSlice::new(body)])
+        {
             tracing::debug!("notification {code}: {e}");
         }
     }

@@ -139,7 +139,13 @@ pub fn mount(
         device.as_raw_fd()
     );
     let data = CString::new(data)?;
-    rustix::mount::mount(settings.source.as_str(), mountpoint, TYPE, flags, data.as_c_str())?;
+    rustix::mount::mount(
+        settings.source.as_str(),
+        mountpoint,
+        TYPE,
+        flags,
+        data.as_c_str(),
+    )?;
     let mut config = Config::default();
     config.acl = SessionACL::All;
     config.n_threads = Some(settings.threads.max(1));
@@ -153,4 +159,3 @@ pub fn mount(
         }
     }
 }
-

@@ -169,10 +169,14 @@ impl Overlay {
 
 /// How many names of an indexed file are only in a lower layer.
 pub(super) fn lower_names(store: &Store, identity: u64) -> u32 {
-    xattr::get(store.index(), &Store::index_name(identity), XATTR_LOWER_NAMES)
-        .ok()
-        .and_then(|value| Some(u32::from_le_bytes(value.try_into().ok()?)))
-        .unwrap_or(0)
+    xattr::get(
+        store.index(),
+        &Store::index_name(identity),
+        XATTR_LOWER_NAMES,
+    )
+    .ok()
+    .and_then(|value| Some(u32::from_le_bytes(value.try_into().ok()?)))
+    .unwrap_or(0)
 }
 
 /// A directory of several sources has no meaningful link count; 1 tells `find` and others not to

@@ -1,17 +1,20 @@
 //! Changes of attributes: mode, owner, size, times.
 
+use super::Overlay;
 use super::attr::Entry;
-use super::copyup::{Amount, utimes};
+use super::copy::utimes;
+use super::copyup::Amount;
 use super::handles::Content;
 use super::node::{Body, Node};
 use super::store::Store;
 use super::view::View;
-use super::Overlay;
 use crate::sys::caller::Caller;
 use crate::sys::stat::{Time, stat_at};
 use crate::sys::{Result, procfd};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid,
+};
 use rustix::io::Errno;
 use std::sync::Arc;
 
@@ -77,7 +80,9 @@ impl Overlay {
             node.with_dir(|body| body.inherits = None);
             return apply_at((*dir).as_fd(), b"", node.kind, change);
         }
-        self.at_upper(node, store, |dir, name| apply_at(dir, name, node.kind, change))
+        self.at_upper(node, store, |dir, name| {
+            apply_at(dir, name, node.kind, change)
+        })
     }
 
     fn truncate(
@@ -119,9 +124,17 @@ fn open_for_write(store: &Store, dir: BorrowedFd<'_>, name: &[u8]) -> Result<rus
 fn apply_at(dir: BorrowedFd<'_>, name: &[u8], kind: FileType, change: &Change) -> Result<()> {
     // An entry by (dir, name), or what an O_PATH descriptor refers to by its path in /proc.
     let own = name.is_empty();
-    let path = if own { procfd::entry(dir, b"") } else { name.to_vec() };
+    let path = if own {
+        procfd::entry(dir, b"")
+    } else {
+        name.to_vec()
+    };
     let at = if own { rustix::fs::CWD } else { dir };
-    let follow = if own { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+    let follow = if own {
+        AtFlags::empty()
+    } else {
+        AtFlags::SYMLINK_NOFOLLOW
+    };
     if change.uid.is_some() || change.gid.is_some() {
         let uid = change.uid.map(Uid::from_raw);
         let gid = change.gid.map(Gid::from_raw);
@@ -136,9 +149,18 @@ fn apply_at(dir: BorrowedFd<'_>, name: &[u8], kind: FileType, change: &Change) -
     }
     if change.atime.is_some() || change.mtime.is_some() {
         let spec = |t: Option<SetTime>| match t {
-            None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT.into() },
-            Some(SetTime::Now) => Timespec { tv_sec: 0, tv_nsec: UTIME_NOW.into() },
-            Some(SetTime::To(t)) => Timespec { tv_sec: t.sec, tv_nsec: t.nsec.into() },
+            None => Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            Some(SetTime::Now) => Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_NOW,
+            },
+            Some(SetTime::To(t)) => Timespec {
+                tv_sec: t.sec,
+                tv_nsec: t.nsec.into(),
+            },
         };
         let times = Timestamps {
             last_access: spec(change.atime),

@@ -1,13 +1,13 @@
 //! Joined files (`con`): the file of one path from every tree, one after the other.
 
 use super::Overlay;
+use super::fds::DirFds;
 use super::find::Found;
+use super::ident;
 use super::layer::LayerDir;
 use super::lower;
 use super::node::Body;
 use super::view::{Place, View};
-use super::fds::DirFds;
-use super::ident;
 use crate::sys::Result;
 use crate::sys::stat::{Stat, stat_fd};
 use rustix::fs::OFlags;
@@ -54,7 +54,12 @@ impl Overlay {
 ///
 /// # Errors
 /// `ESTALE` if no part is left.
-pub(super) fn stat(fds: &DirFds, parts: &[Arc<LayerDir>], name: &[u8], identity: u64) -> Result<Stat> {
+pub(super) fn stat(
+    fds: &DirFds,
+    parts: &[Arc<LayerDir>],
+    name: &[u8],
+    identity: u64,
+) -> Result<Stat> {
     let mut whole: Option<Stat> = None;
     for dir in parts {
         let Some(part) = lower::stat_in(fds, dir, name)?.filter(Stat::is_file) else {

@@ -5,7 +5,6 @@
 //! a union that hide something below are opaque.
 
 use super::attr::Entry;
-use super::copyup::exists_below;
 use super::find::{Found, NAME_MAX};
 use super::layer::join;
 use super::node::{Body, DirBody, Inherits, Node, Presence};
@@ -96,7 +95,7 @@ impl Overlay {
         if name.len() > NAME_MAX {
             return Err(Errno::NAMETOOLONG);
         }
-        if super::find::is_work_dir(parent, name) {
+        if super::upper::is_work_dir(parent, name) {
             return Err(Errno::PERM);
         }
         let place = self.child_place(view, parent, name)?;
@@ -166,9 +165,9 @@ impl Overlay {
                 .iter()
                 .map(|layer| super::layer::LayerDir::transient(layer, &path))
                 .collect();
-            return exists_below(&self.fds, &dirs, name);
+            return lower::exists_below(&self.fds, &dirs, name);
         }
-        exists_below(&self.fds, &parent.dir_body().lowers, name)
+        lower::exists_below(&self.fds, &parent.dir_body().lowers, name)
     }
 
     fn make_over_whiteout(
@@ -275,7 +274,11 @@ impl Overlay {
                 place: place.clone(),
             }));
         }
-        let what = if rule.directory { Make::Dir } else { Make::File };
+        let what = if rule.directory {
+            Make::Dir
+        } else {
+            Make::File
+        };
         let Some(store) = &region.store else {
             return Ok(Some(self.synthetic_entry(what, &region.path, place)));
         };
@@ -367,7 +370,12 @@ fn make_listed(dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>) -> Result<()> {
 }
 
 /// Makes `what` in a store directory. A half-made object is removed.
-fn make_in(dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>, owner: Owner) -> Result<Option<OwnedFd>> {
+fn make_in(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    what: Make<'_>,
+    owner: Owner,
+) -> Result<Option<OwnedFd>> {
     let bits = owner.mode & 0o7777 & !owner.umask;
     let plain = Mode::from_raw_mode(bits & 0o777);
     let fd = match what {
@@ -417,7 +425,8 @@ fn finish(dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>, owner: Owner, bits: 
     if matches!(what, Make::Dir) && inherited {
         special |= 0o2000;
     }
-    if !matches!(what, Make::Symlink(_)) && (special != 0 || inherited && matches!(what, Make::Dir)) {
+    if !matches!(what, Make::Symlink(_)) && (special != 0 || inherited && matches!(what, Make::Dir))
+    {
         let now: Stat = stat_at(dir, name)?;
         let mode = (u32::from(now.perm) & 0o777) | special;
         rustix::fs::chmodat(dir, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
@@ -426,12 +435,7 @@ fn finish(dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>, owner: Owner, bits: 
 }
 
 /// Exchanges two names of one file system.
-pub(super) fn exchange(
-    a: impl AsFd,
-    a_name: &[u8],
-    b: impl AsFd,
-    b_name: &[u8],
-) -> Result<()> {
+pub(super) fn exchange(a: impl AsFd, a_name: &[u8], b: impl AsFd, b_name: &[u8]) -> Result<()> {
     rustix::fs::renameat_with(a, a_name, b, b_name, rustix::fs::RenameFlags::EXCHANGE)
 }
 

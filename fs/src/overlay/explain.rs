@@ -82,7 +82,12 @@ impl Overlay {
         explained
     }
 
-    fn explain_node(&self, view: &View, path: &[u8], node: Option<&Arc<Node>>) -> Result<Explanation> {
+    fn explain_node(
+        &self,
+        view: &View,
+        path: &[u8],
+        node: Option<&Arc<Node>>,
+    ) -> Result<Explanation> {
         let region = match node {
             Some(node) => self.place(view, node)?.region,
             None => view.place(path).region,
@@ -171,7 +176,9 @@ fn write_text(region: &Region, body: Option<&Body>) -> String {
         Placement::Tree => "refused with EROFS: the rule says ro".into(),
         Placement::Volatile if in_store => "changes the copy in RAM; gone at reboot".into(),
         Placement::Volatile => "copies it up to RAM first; gone at reboot".into(),
-        Placement::Concat if in_store => "changes the copy in RAM (no longer joined); gone at reboot".into(),
+        Placement::Concat if in_store => {
+            "changes the copy in RAM (no longer joined); gone at reboot".into()
+        }
         Placement::Concat => "turns the joined file into a copy in RAM".into(),
         Placement::Persistent => "changes this node's persistent copy; survives reboot".into(),
         Placement::Local => "changes the copy on the local disk; survives reboot".into(),
@@ -197,5 +204,9 @@ fn freshness_text(region: &Region, body: Option<&Body>) -> String {
 /// # Errors
 /// `EINVAL`.
 pub fn check_absolute(path: &[u8]) -> Result<()> {
-    if path.starts_with(b"/") { Ok(()) } else { Err(Errno::INVAL) }
+    if path.starts_with(b"/") {
+        Ok(())
+    } else {
+        Err(Errno::INVAL)
+    }
 }

@@ -53,7 +53,10 @@ impl DirFds {
         }
         let fd = Arc::new(open()?);
         // The evicted descriptor is closed after the lock is released.
-        let evicted = self.cache.lock().push(key, (Arc::clone(&fd), Instant::now()));
+        let evicted = self
+            .cache
+            .lock()
+            .push(key, (Arc::clone(&fd), Instant::now()));
         drop(evicted);
         Ok(fd)
     }

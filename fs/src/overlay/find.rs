@@ -13,12 +13,12 @@ use super::lower::{self, LowerHit};
 use super::node::{Body, DirBody, Link, Node, Presence};
 use super::region::Region;
 use super::store::{self, Store};
+use super::upper::{is_opaque, is_work_dir, upper_identity};
 use super::view::{Place, View};
 use super::{Overlay, attr::Entry, ident};
 use crate::sys::stat::{Stat, stat_at};
 use crate::sys::{Result, xattr};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use statelite_policy::Placement;
 use std::sync::Arc;
@@ -74,9 +74,14 @@ impl Overlay {
             let place = self.child_place(view, parent, name)?;
             let region = Arc::clone(&place.region);
             let before = region.store.as_ref().map(|store| store.epoch());
-            let found = self.find_at(view, parent, name, place)?.ok_or(Errno::NOENT)?;
+            let found = self
+                .find_at(view, parent, name, place)?
+                .ok_or(Errno::NOENT)?;
             // What was found must still be true when the node learns of it.
-            let _names = region.store.as_ref().map(|store| store.names.read_recursive());
+            let _names = region
+                .store
+                .as_ref()
+                .map(|store| store.names.read_recursive());
             if before != region.store.as_ref().map(|store| store.epoch()) {
                 continue;
             }
@@ -152,12 +157,22 @@ impl Overlay {
     }
 
     /// Place of `name` in `parent`.
-    pub(super) fn child_place(&self, view: &View, parent: &Arc<Node>, name: &[u8]) -> Result<Place> {
+    pub(super) fn child_place(
+        &self,
+        view: &View,
+        parent: &Arc<Node>,
+        name: &[u8],
+    ) -> Result<Place> {
         Ok(view.step(&self.place(view, parent)?, name))
     }
 
     /// What `name` in `parent` is; none if nothing is shown there.
-    pub(super) fn find(&self, view: &View, parent: &Arc<Node>, name: &[u8]) -> Result<Option<Found>> {
+    pub(super) fn find(
+        &self,
+        view: &View,
+        parent: &Arc<Node>,
+        name: &[u8],
+    ) -> Result<Option<Found>> {
         let place = self.child_place(view, parent, name)?;
         self.find_at(view, parent, name, place)
     }
@@ -196,7 +211,9 @@ impl Overlay {
     }
 
     fn has_rules(&self, view: &View, place: &Place) -> bool {
-        place.pos.is_some_and(|pos| view.policy.has_rules_below(pos))
+        place
+            .pos
+            .is_some_and(|pos| view.policy.has_rules_below(pos))
     }
 
     fn find_opaque(
@@ -295,7 +312,14 @@ impl Overlay {
         match (upper, below) {
             (None, LowerHit::None) => Ok(Search::Absent),
             (None, LowerHit::File { dir, stat }) => self.lower_file(region, dir, name, stat, place),
-            (None, LowerHit::Dirs { dirs, stat, identity }) => {
+            (
+                None,
+                LowerHit::Dirs {
+                    dirs,
+                    stat,
+                    identity,
+                },
+            ) => {
                 let body = DirBody {
                     upper: if region.store.is_some() {
                         Presence::Unknown
@@ -324,7 +348,13 @@ impl Overlay {
     }
 
     /// A file of the store; if it has several lower names it is reached through the index.
-    fn upper_file(&self, store: &Store, identity: u64, mut stat: Stat, place: &Place) -> Result<Search> {
+    fn upper_file(
+        &self,
+        store: &Store,
+        identity: u64,
+        mut stat: Stat,
+        place: &Place,
+    ) -> Result<Search> {
         let mut indexed = false;
         if stat.nlink > 1 && ident::layer_of(identity) != store.id() {
             indexed = self.fix_indexed_nlink(store, identity, &mut stat);
@@ -357,7 +387,12 @@ impl Overlay {
     }
 
     /// The copied-up file with `identity`, if the index has it.
-    pub(super) fn find_indexed(&self, store: &Store, identity: u64, place: &Place) -> Result<Option<Found>> {
+    pub(super) fn find_indexed(
+        &self,
+        store: &Store,
+        identity: u64,
+        place: &Place,
+    ) -> Result<Option<Found>> {
         match stat_at(store.index(), &Store::index_name(identity)) {
             Ok(mut stat) => {
                 self.fix_indexed_nlink(store, identity, &mut stat);
@@ -385,43 +420,6 @@ impl Overlay {
             }
         }
         Ok(dirs)
-    }
-
-    /// Directory `dir` as mirrored in `store`; none if the store does not have it.
-    pub(super) fn store_dir(&self, dir: &Node, store: &Store) -> Result<Option<Arc<OwnedFd>>> {
-        let own = {
-            let state = dir.state.read();
-            let own = state
-                .place
-                .region
-                .store
-                .as_ref()
-                .is_some_and(|s| s.id() == store.id());
-            match &state.body {
-                Body::Dir(body) if own && body.upper == Presence::Absent => return Ok(None),
-                Body::Orphan(_) | Body::Gone(_) => return Err(Errno::NOENT),
-                _ => own,
-            }
-        };
-        let key = super::fds::FdKey::Store(store.id(), dir.ino);
-        let opened = self.fds.get(key, super::layer::FOREVER, || {
-            let path = dir.path().ok_or(Errno::NOENT)?;
-            store.layer.open_at(&path, OFlags::PATH | OFlags::DIRECTORY)
-        });
-        match opened {
-            Ok(fd) => Ok(Some(fd)),
-            Err(e) if lower::is_absent(e) => {
-                if own {
-                    dir.with_dir(|body| {
-                        if body.upper == Presence::Unknown {
-                            body.upper = Presence::Absent;
-                        }
-                    });
-                }
-                Ok(None)
-            }
-            Err(e) => Err(e),
-        }
     }
 }
 
@@ -460,27 +458,6 @@ fn fits(node: &Node, upper: bool) -> bool {
         Body::Lower { .. } | Body::Concat { .. } => !upper || !open,
         Body::Dir(_) | Body::Symlink(_) => true,
     }
-}
-
-/// Whether this is the work directory of a store that keeps it in its data directory.
-pub(super) fn is_work_dir(parent: &Node, name: &[u8]) -> bool {
-    parent.ino == ident::ROOT && name == store::WORK_NAME
-}
-
-/// Identity of an upper file: the one it was copied up from, else its own.
-pub(super) fn upper_identity(store: &Store, dir: &OwnedFd, name: &[u8], stat: &Stat) -> u64 {
-    read_origin(dir, name).unwrap_or_else(|| store.layer.identity(stat))
-}
-
-/// The identity recorded at copy-up.
-pub(super) fn read_origin(dir: impl AsFd, name: &[u8]) -> Option<u64> {
-    let value = xattr::get(dir, name, store::XATTR_ORIGIN).ok()?;
-    Some(u64::from_le_bytes(value.try_into().ok()?))
-}
-
-/// Whether upper directory `name` hides what is below it.
-pub(super) fn is_opaque(dir: impl AsFd, name: &[u8]) -> bool {
-    xattr::get(dir, name, store::XATTR_OPAQUE).is_ok_and(|value| value == b"y")
 }
 
 fn same_dirs(a: &[Arc<LayerDir>], b: &[Arc<LayerDir>]) -> bool {

@@ -26,7 +26,9 @@ impl Overlay {
         if let Content::Joined(data) = &*handle.file.read()
             && !matches!(handle.node.state.read().body, Body::Upper { .. })
         {
-            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());
+            let start = usize::try_from(offset)
+                .unwrap_or(usize::MAX)
+                .min(data.len());
             let rest = data.get(start..).unwrap_or_default();
             let n = rest.len().min(buf.len());
             if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
@@ -123,7 +125,14 @@ impl Overlay {
     ///
     /// # Errors
     /// As `fallocate(2)`.
-    pub fn fallocate(&self, fh: u64, offset: u64, len: u64, mode: u32, caller: Caller) -> Result<()> {
+    pub fn fallocate(
+        &self,
+        fh: u64,
+        offset: u64,
+        len: u64,
+        mode: u32,
+        caller: Caller,
+    ) -> Result<()> {
         let view = self.view();
         let handle = self.handles.file(fh)?;
         let fd = self.changed_fd(&view, &handle)?;
@@ -210,7 +219,8 @@ impl Overlay {
         };
         let content = match body {
             Body::Lower { dir, name } => {
-                let fd = lower::open_file(&self.fds, &dir, &name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+                let fd =
+                    lower::open_file(&self.fds, &dir, &name, OFlags::RDONLY | OFlags::NONBLOCK)?;
                 let st = stat_fd(&fd)?;
                 if !st.is_file() || dir.layer.identity(&st) != handle.node.identity {
                     return Err(Errno::STALE);
@@ -220,7 +230,11 @@ impl Overlay {
             Body::Upper { .. } => {
                 let region = handle.node.state.read().place.region.clone();
                 let store = region.store.as_ref().ok_or(Errno::STALE)?;
-                let access = if handle.write { OFlags::RDWR } else { OFlags::RDONLY };
+                let access = if handle.write {
+                    OFlags::RDWR
+                } else {
+                    OFlags::RDONLY
+                };
                 let fd = self.at_upper(&handle.node, store, |dir, name| {
                     store.layer.open_entry(dir, name, access | OFlags::NONBLOCK)
                 })?;
@@ -254,7 +268,14 @@ impl Overlay {
             _ => return,
         };
         let counters = &layer.counters;
-        add(if written { &counters.written_bytes } else { &counters.read_bytes }, n);
+        add(
+            if written {
+                &counters.written_bytes
+            } else {
+                &counters.read_bytes
+            },
+            n,
+        );
     }
 }
 

@@ -18,7 +18,15 @@ use std::time::Duration;
 
 /// How soon an edit of a read-only layer shows on the node.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Freshness {
@@ -46,7 +54,14 @@ pub const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// File-system type numbers of network file systems (`statfs(2)`): NFS, SMB, CIFS, AFS, Ceph, GPFS, Lustre, 9p, FUSE.
 const REMOTE_MAGIC: [u64; 9] = [
-    0x6969, 0x517b, 0xff53_4d42, 0x5346_414f, 0x00c3_6400, 0x4750_4653, 0x0bd0_0bd0, 0x0102_1997,
+    0x6969,
+    0x517b,
+    0xff53_4d42,
+    0x5346_414f,
+    0x00c3_6400,
+    0x4750_4653,
+    0x0bd0_0bd0,
+    0x0102_1997,
     0x6573_5546,
 ];
 
@@ -137,7 +152,12 @@ impl Layer {
     /// # Errors
     /// As [`Layer::open_at`].
     pub fn open_entry(&self, dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd> {
-        rustix::fs::openat(dir, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        rustix::fs::openat(
+            dir,
+            name,
+            flags | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
     }
 
     /// Identity of a file found in this layer.
@@ -168,7 +188,12 @@ impl Layer {
 const LITEIMG_TARGET: &[u8] = b".statelite/tmpfs/";
 
 /// Opens `path` below `root`, following no link and leaving it by no way.
-fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags, one_dev: bool) -> Result<OwnedFd> {
+fn open_beneath(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+    one_dev: bool,
+) -> Result<OwnedFd> {
     let path = if path.is_empty() { b"." } else { path };
     let mut resolve =
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;

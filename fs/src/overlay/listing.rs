@@ -12,9 +12,9 @@ use super::node::{Body, Node, Presence};
 use super::store::Store;
 use super::view::View;
 use super::{Overlay, ident};
+use crate::sys::Result;
 use crate::sys::dir::{self, RawEntry};
 use crate::sys::stat::stat_at;
-use crate::sys::Result;
 use rustc_hash::FxHashMap;
 use rustix::fd::OwnedFd;
 use rustix::fs::FileType;
@@ -186,7 +186,7 @@ impl Overlay {
             super::metrics::count(&store.layer.counters.listings);
             let union = region.copies_up();
             for entry in dir::read(&*dir)? {
-                if super::find::is_work_dir(node, &entry.name) {
+                if super::upper::is_work_dir(node, &entry.name) {
                     continue;
                 }
                 let gathered = gather_upper(store, &dir, &entry, union);
@@ -337,7 +337,7 @@ fn gather_upper(store: &Store, dir: &OwnedFd, entry: &RawEntry, union: bool) -> 
         whiteout = union && store.is_whiteout(dir, &entry.name, &st);
     }
     let origin = if union && !whiteout {
-        super::find::read_origin(dir, &entry.name)
+        super::upper::read_origin(dir, &entry.name)
     } else {
         None
     };
@@ -367,7 +367,10 @@ mod tests {
     fn a_reader_that_stops_goes_on_after_a_change() {
         let before = listing(&["a", "b", "c", "d", "e"]);
         let stop = before.entries[2].cookie;
-        let seen: Vec<_> = before.entries[..=2].iter().map(|e| e.name.clone()).collect();
+        let seen: Vec<_> = before.entries[..=2]
+            .iter()
+            .map(|e| e.name.clone())
+            .collect();
         let gone = seen[0].clone();
         let left: Vec<String> = ["a", "b", "c", "d", "e", "f"]
             .iter()

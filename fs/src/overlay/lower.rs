@@ -99,7 +99,7 @@ pub fn lookup(fds: &DirFds, dirs: &[Arc<LayerDir>], name: &[u8]) -> Result<Lower
             identity = dir.layer.identity(&st);
             found.push(dir.child(name));
             first.get_or_insert(st);
-            if at + 1 < dirs.len() && super::find::is_opaque(&*open_dir(fds, dir)?, name) {
+            if at + 1 < dirs.len() && super::upper::is_opaque(&*open_dir(fds, dir)?, name) {
                 break;
             }
         } else if first.is_none() {
@@ -129,4 +129,17 @@ pub fn open_file(fds: &DirFds, dir: &LayerDir, name: &[u8], flags: OFlags) -> Re
     let fd = open_dir(fds, dir)?;
     count(&dir.layer.counters.opens);
     dir.layer.open_entry((*fd).as_fd(), name, flags)
+}
+
+/// Whether some lower directory has `name`, i.e. removing it above needs a whiteout.
+///
+/// # Errors
+/// I/O errors of a layer.
+pub fn exists_below(fds: &DirFds, dirs: &[Arc<LayerDir>], name: &[u8]) -> Result<bool> {
+    for dir in dirs {
+        if let Some(st) = stat_in(fds, dir, name)? {
+            return Ok(!st.is_whiteout());
+        }
+    }
+    Ok(false)
 }

@@ -6,7 +6,7 @@
 //! | module | question |
 //! |---|---|
 //! | [`view`], [`region`] | which rule answers at a path, and from which layers |
-//! | [`layer`], [`store`], [`lower`] | how layers are read, how stores are written |
+//! | [`layer`], [`lower`], [`store`], [`upper`] | how layers are read, how stores are written |
 //! | [`ident`], [`node`], [`table`] | what number a file has, and how long it is remembered |
 //! | [`find`] | what a name in a directory is |
 //! | [`attr`], [`listing`], [`xattrs`] | what is shown of it |
@@ -24,6 +24,7 @@
 pub mod attr;
 pub mod change;
 pub mod concat;
+pub mod copy;
 pub mod copyup;
 pub mod create;
 pub mod explain;
@@ -47,6 +48,7 @@ pub mod seed;
 pub mod space;
 pub mod store;
 pub mod table;
+pub mod upper;
 pub mod view;
 pub mod xattrs;
 
@@ -57,11 +59,11 @@ use handles::Handles;
 use layer::LayerDir;
 use listing::Listing;
 use lru::LruCache;
-use std::num::NonZeroUsize;
 use node::{Body, DirBody, Node, Presence, State};
 use parking_lot::{Mutex, RwLock};
 use rustix::fs::FileType;
 use rustix::io::Errno;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use table::NodeTable;

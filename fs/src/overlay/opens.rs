@@ -99,7 +99,11 @@ pub struct Opens {
 
 impl std::fmt::Debug for Opens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Opens(cached {}, passthrough {})", self.cached, self.passthrough)
+        write!(
+            f,
+            "Opens(cached {}, passthrough {})",
+            self.cached, self.passthrough
+        )
     }
 }
 
@@ -163,14 +167,24 @@ impl Overlay {
         }
         if let Some(fh) = self.open_lazily(node, region, mode, opens) {
             let how = How::Cached { keep: true };
-            return Ok(Opened { fh, how, flush: false });
+            return Ok(Opened {
+                fh,
+                how,
+                flush: false,
+            });
         }
         let result = self
             .open_content(node, region, mode)
             .map(|content| match content {
-                Content::Lower(fd) | Content::Upper(fd) if opens.cached == 0 => {
-                    self.choose(node, region, mode, kernel, opens, content_like(node, fd), None)
-                }
+                Content::Lower(fd) | Content::Upper(fd) if opens.cached == 0 => self.choose(
+                    node,
+                    region,
+                    mode,
+                    kernel,
+                    opens,
+                    content_like(node, fd),
+                    None,
+                ),
                 other => self.open_cached(node, mode, opens, other, false),
             });
         match result {
@@ -207,16 +221,18 @@ impl Overlay {
     }
 
     /// Opens the file behind `node`.
-    fn open_content(
-        &self,
-        node: &Arc<Node>,
-        region: &Region,
-        mode: OpenMode,
-    ) -> Result<Content> {
-        let write = if mode.write { OFlags::RDWR } else { OFlags::RDONLY };
+    fn open_content(&self, node: &Arc<Node>, region: &Region, mode: OpenMode) -> Result<Content> {
+        let write = if mode.write {
+            OFlags::RDWR
+        } else {
+            OFlags::RDONLY
+        };
         match node.body() {
             Body::Lower { dir, name } => {
-                let fd = open_regular(|flags| lower::open_file(&self.fds, &dir, &name, flags), OFlags::RDONLY)?;
+                let fd = open_regular(
+                    |flags| lower::open_file(&self.fds, &dir, &name, flags),
+                    OFlags::RDONLY,
+                )?;
                 let st = stat_fd(&fd)?;
                 if dir.layer.identity(&st) != node.identity {
                     return Err(Errno::STALE);
@@ -231,9 +247,9 @@ impl Overlay {
                 })?;
                 Ok(Content::Upper(Arc::new(fd)))
             }
-            Body::Concat { parts, name } => {
-                Ok(Content::Joined(concat::read(&self.fds, &parts, &name)?.into()))
-            }
+            Body::Concat { parts, name } => Ok(Content::Joined(
+                concat::read(&self.fds, &parts, &name)?.into(),
+            )),
             Body::Orphan(fd) => Ok(Content::Upper(Arc::new(procfd::reopen(&*fd, write)?))),
             Body::Gone(_) => Err(Errno::STALE),
             Body::Dir(_) => Err(Errno::ISDIR),
@@ -314,7 +330,13 @@ impl Overlay {
         Opened { fh, how, flush }
     }
 
-    fn enter_handle(&self, node: &Arc<Node>, mode: OpenMode, passthrough: bool, content: Content) -> u64 {
+    fn enter_handle(
+        &self,
+        node: &Arc<Node>,
+        mode: OpenMode,
+        passthrough: bool,
+        content: Content,
+    ) -> u64 {
         node.open_count.fetch_add(1, Ordering::AcqRel);
         if let Content::Lower(fd) | Content::Upper(fd) = &content {
             node.state.write().open_fd = Some(Arc::clone(fd));

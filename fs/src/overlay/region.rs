@@ -77,7 +77,11 @@ impl Region {
 
     /// How long the kernel may believe that a name is absent, or what a lower file looks like.
     pub fn lower_ttl(&self) -> Duration {
-        if self.is_opaque() { self.store_ttl() } else { self.ttl }
+        if self.is_opaque() {
+            self.store_ttl()
+        } else {
+            self.ttl
+        }
     }
 
     /// How long the kernel may believe what a file of the store looks like.

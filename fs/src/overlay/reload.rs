@@ -8,12 +8,12 @@
 
 use super::ident;
 use super::lower::is_absent;
+use super::node::Body;
 use super::node::Node;
 use super::region::Region;
 use super::store::Store;
 use super::view::{Layers, Place, View, ViewError};
 use super::{Overlay, root_body};
-use super::node::Body;
 use crate::sys::Result;
 use crate::sys::stat::stat_at;
 use rustc_hash::FxHashSet;
@@ -49,7 +49,9 @@ pub enum ReloadError {
     #[error(transparent)]
     View(#[from] ViewError),
     /// The node's own files would have to move from one store to another.
-    #[error("{path}: {from} -> {to} would have to move this node's own files to another store, which a running mount does not do; remove the files or change the rule at the next boot")]
+    #[error(
+        "{path}: {from} -> {to} would have to move this node's own files to another store, which a running mount does not do; remove the files or change the rule at the next boot"
+    )]
     Carry {
         /// The path whose rule changes.
         path: String,
@@ -128,7 +130,11 @@ impl Overlay {
         Ok(report)
     }
 
-    fn check_change(&self, change: &Changed, report: &mut ReloadReport) -> std::result::Result<(), ReloadError> {
+    fn check_change(
+        &self,
+        change: &Changed,
+        report: &mut ReloadReport,
+    ) -> std::result::Result<(), ReloadError> {
         let (from, to) = (&change.from, &change.to);
         let carry = || ReloadError::Carry {
             path: text(&change.path),
@@ -136,7 +142,10 @@ impl Overlay {
             to: to.placement,
         };
         if from.copies_up() && !to.copies_up() {
-            let own = from.store.as_ref().is_some_and(|s| has_own_files(s, &change.path));
+            let own = from
+                .store
+                .as_ref()
+                .is_some_and(|s| has_own_files(s, &change.path));
             if own && to.is_opaque() {
                 return Err(carry());
             }
@@ -213,7 +222,11 @@ impl Overlay {
         };
         let names = listing.after(0);
         for entry in names {
-            kernel.entry(node.ino, &entry.name, &super::layer::join(path, &entry.name));
+            kernel.entry(
+                node.ino,
+                &entry.name,
+                &super::layer::join(path, &entry.name),
+            );
         }
         names.len()
     }
@@ -338,7 +351,10 @@ fn text(path: &[u8]) -> String {
 }
 
 fn exists(store: &Store, path: &[u8]) -> bool {
-    store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW).is_ok()
+    store
+        .layer
+        .open_at(path, OFlags::PATH | OFlags::NOFOLLOW)
+        .is_ok()
 }
 
 /// Whether the store has anything at `path` but directories made to hold something.

@@ -42,7 +42,16 @@ impl Overlay {
             Body::Upper { indexed: false } => Some(found.stat),
             _ => existing(store, &dir, name)?,
         };
-        self.drop_file(store, &dir, name, here, whiteout, node.as_ref(), &parent, found.identity)
+        self.drop_file(
+            store,
+            &dir,
+            name,
+            here,
+            whiteout,
+            node.as_ref(),
+            &parent,
+            found.identity,
+        )
     }
 
     /// Removes empty directory `name` from directory `parent`.
@@ -180,7 +189,9 @@ impl Overlay {
             set_lower_names(store, identity, below);
         }
         let last = stat_at(store.index(), &name).is_ok_and(|st| st.nlink <= 1) && below == 0;
-        if last && let Err(e) = rustix::fs::unlinkat(store.index(), name.as_slice(), AtFlags::empty()) {
+        if last
+            && let Err(e) = rustix::fs::unlinkat(store.index(), name.as_slice(), AtFlags::empty())
+        {
             tracing::warn!("index entry of a deleted file stays: {e}");
         }
     }
@@ -237,7 +248,11 @@ pub(super) fn drop_dir(store: &Store, dir: &OwnedFd, name: &[u8], whiteout: bool
         Err(e) => return Err(e),
     };
     if !present {
-        return if whiteout { make_whiteout(dir, name) } else { Ok(()) };
+        return if whiteout {
+            make_whiteout(dir, name)
+        } else {
+            Ok(())
+        };
     }
     if !whiteout {
         match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
@@ -253,7 +268,13 @@ pub(super) fn drop_dir(store: &Store, dir: &OwnedFd, name: &[u8], whiteout: bool
             return Err(e);
         }
     } else {
-        rustix::fs::renameat_with(dir, name, store.work(), tmp.as_slice(), RenameFlags::NOREPLACE)?;
+        rustix::fs::renameat_with(
+            dir,
+            name,
+            store.work(),
+            tmp.as_slice(),
+            RenameFlags::NOREPLACE,
+        )?;
     }
     store.discard(&tmp);
     Ok(())

@@ -52,7 +52,9 @@ impl Overlay {
         if to.1.len() > super::find::NAME_MAX {
             return Err(Errno::NAMETOOLONG);
         }
-        let source = self.find(&view, &from_parent, from.1)?.ok_or(Errno::NOENT)?;
+        let source = self
+            .find(&view, &from_parent, from.1)?
+            .ok_or(Errno::NOENT)?;
         let target = self.find(&view, &to_parent, to.1)?;
         if onto == Onto::Refuse && target.is_some() {
             return Err(Errno::EXIST);
@@ -62,13 +64,24 @@ impl Overlay {
         }
         let to_place = self.child_place(&view, &to_parent, to.1)?;
         check_regions(&view, &source, &to_place, target.as_ref(), onto)?;
-        if target.as_ref().is_some_and(|t| t.identity == source.identity && !t.stat.is_dir()) {
+        if target
+            .as_ref()
+            .is_some_and(|t| t.identity == source.identity && !t.stat.is_dir())
+        {
             // Two names of one file: nothing to do.
             return Ok(());
         }
         let a = self.intern(&from_parent, from.1, source);
         let b = target.map(|found| self.intern(&to_parent, to.1, found));
-        let result = self.rename_nodes(&view, (&from_parent, from.1), (&to_parent, to.1), to_place, &a, b.as_ref(), onto);
+        let result = self.rename_nodes(
+            &view,
+            (&from_parent, from.1),
+            (&to_parent, to.1),
+            to_place,
+            &a,
+            b.as_ref(),
+            onto,
+        );
         self.nodes.release(a.ino, 1);
         if let Some(b) = b {
             self.nodes.release(b.ino, 1);
@@ -141,7 +154,9 @@ impl Overlay {
     /// Brings a node into the store at the name it is to be moved from.
     fn prepare(&self, view: &View, node: &Arc<Node>, at: &End<'_>, store: &Store) -> Result<()> {
         self.make_upper(view, node, Amount::All)?;
-        if node.is_dir() || stat_at(&*at.dir, at.name).is_ok_and(|st| !store.is_whiteout(&*at.dir, at.name, &st)) {
+        if node.is_dir()
+            || stat_at(&*at.dir, at.name).is_ok_and(|st| !store.is_whiteout(&*at.dir, at.name, &st))
+        {
             return Ok(());
         }
         // A further lower name of an indexed file gets its place in the store first.
@@ -149,7 +164,13 @@ impl Overlay {
             return Err(Errno::STALE);
         }
         let index = Store::index_name(node.identity);
-        rustix::fs::linkat(store.index(), index.as_slice(), &*at.dir, at.name, AtFlags::empty())?;
+        rustix::fs::linkat(
+            store.index(),
+            index.as_slice(),
+            &*at.dir,
+            at.name,
+            AtFlags::empty(),
+        )?;
         let below = attr::lower_names(store, node.identity);
         set_lower_names(store, node.identity, below.saturating_sub(1));
         Ok(())
@@ -200,7 +221,8 @@ impl Overlay {
             None => None,
         };
         // A directory cannot be renamed over the whiteout of a file.
-        let over_whiteout = stat_at(&*to.dir, to.name).is_ok_and(|st| store.is_whiteout(&*to.dir, to.name, &st));
+        let over_whiteout =
+            stat_at(&*to.dir, to.name).is_ok_and(|st| store.is_whiteout(&*to.dir, to.name, &st));
         if over_whiteout && a.is_dir() {
             super::create::exchange(from.dir.as_fd(), from.name, to.dir.as_fd(), to.name)?;
             if !leaves_whiteout {
@@ -307,9 +329,8 @@ fn rename_with_whiteout(store: &Store, from: &End<'_>, to: &End<'_>) -> Result<(
     }
     let tmp = store.tmp_name();
     super::create::make_whiteout(store.work(), &tmp)?;
-    let moved = rustix::fs::renameat(&*from.dir, from.name, &*to.dir, to.name).and_then(|()| {
-        rustix::fs::renameat(store.work(), tmp.as_slice(), &*from.dir, from.name)
-    });
+    let moved = rustix::fs::renameat(&*from.dir, from.name, &*to.dir, to.name)
+        .and_then(|()| rustix::fs::renameat(store.work(), tmp.as_slice(), &*from.dir, from.name));
     if moved.is_err() {
         store.discard(&tmp);
     }
@@ -335,7 +356,11 @@ fn check_regions(
     if !a.shares_store_with(b) {
         return Err(Errno::XDEV);
     }
-    let holds_rules = |place: &Place| place.pos.is_some_and(|pos| view.policy.has_rules_below(pos));
+    let holds_rules = |place: &Place| {
+        place
+            .pos
+            .is_some_and(|pos| view.policy.has_rules_below(pos))
+    };
     let is_root_dir = |found: &Found| found.stat.is_dir() && found.place.is_rule_root(view);
     let moved_dirs = [Some(source), target.filter(|_| onto == Onto::Exchange)];
     for found in moved_dirs.into_iter().flatten().filter(|f| f.stat.is_dir()) {

@@ -6,7 +6,8 @@
 //! copied when size and time agree, and the time is set last. A path that is already in the store
 //! is left as it is.
 
-use super::copyup::{Amount, Source, clone_attributes, copy_object, set_attributes};
+use super::copy::{Source, clone_attributes, copy_object, set_attributes};
+use super::copyup::Amount;
 use super::layer::LayerDir;
 use super::lower::{self, LowerHit};
 use super::metrics::{add, count};
@@ -15,8 +16,8 @@ use super::store::{Store, remove_tree};
 use super::{Overlay, ident};
 use crate::sys::Result;
 use crate::sys::stat::{Stat, stat_at};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustc_hash::FxHashMap;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -117,19 +118,35 @@ impl Overlay {
             }
             LowerHit::File { dir, stat } => {
                 let _ = remove_tree(&work, &aside);
-                self.seed_file(store, work.as_fd(), &aside, &dir, name, &stat, &mut progress)?;
+                self.seed_file(
+                    store,
+                    work.as_fd(),
+                    &aside,
+                    &dir,
+                    name,
+                    &stat,
+                    &mut progress,
+                )?;
             }
             LowerHit::Dirs { dirs, stat, .. } => {
                 self.seed_tree(store, work.as_fd(), &aside, &dirs, &stat, &mut progress)?;
             }
         }
         store.sync()?;
-        rustix::fs::renameat_with(&work, aside.as_slice(), parent, name, RenameFlags::NOREPLACE)
-            .or_else(|e| match e {
-                // A file system without RENAME_NOREPLACE (NFS); nobody else writes here.
-                Errno::INVAL | Errno::NOSYS => rustix::fs::renameat(&work, aside.as_slice(), parent, name),
-                e => Err(e),
-            })?;
+        rustix::fs::renameat_with(
+            &work,
+            aside.as_slice(),
+            parent,
+            name,
+            RenameFlags::NOREPLACE,
+        )
+        .or_else(|e| match e {
+            // A file system without RENAME_NOREPLACE (NFS); nobody else writes here.
+            Errno::INVAL | Errno::NOSYS => {
+                rustix::fs::renameat(&work, aside.as_slice(), parent, name)
+            }
+            e => Err(e),
+        })?;
         store.sync()?;
         count(&store.layer.counters.copy_ups);
         tracing::info!(
@@ -143,7 +160,11 @@ impl Overlay {
 
     /// Seeds a persistent or local `/`: its entries one by one, each whole or not at all.
     fn seed_root(&self, region: &Region, store: &Arc<Store>) -> Result<()> {
-        let dirs: Vec<_> = region.sources.iter().map(|layer| LayerDir::new(layer, b"")).collect();
+        let dirs: Vec<_> = region
+            .sources
+            .iter()
+            .map(|layer| LayerDir::new(layer, b""))
+            .collect();
         let root = store.layer.open_at(b"", OFlags::PATH | OFlags::DIRECTORY)?;
         let done = [store.work(), root.as_fd()];
         let marker = b"root.seeded";
@@ -202,7 +223,10 @@ impl Overlay {
         match dirs.first() {
             Some(first) => {
                 let fd = lower::open_dir(&self.fds, first)?;
-                let source = Source { dir: fd.as_fd(), name: b"" };
+                let source = Source {
+                    dir: fd.as_fd(),
+                    name: b"",
+                };
                 clone_attributes(&source, to, name, stat)
             }
             None => set_attributes(to, name, stat),
@@ -228,7 +252,9 @@ impl Overlay {
             return rustix::fs::linkat(&work, first.as_slice(), to, name, AtFlags::empty());
         }
         if let Some(identity) = identity {
-            progress.links.insert(identity, super::layer::join(&progress.at, name));
+            progress
+                .links
+                .insert(identity, super::layer::join(&progress.at, name));
         }
         match stat_at(to, name) {
             Ok(there) if is_copied(&there, stat) => {
@@ -240,13 +266,19 @@ impl Overlay {
             Err(e) => return Err(e),
         }
         let from = lower::open_dir(&self.fds, dir)?;
-        let source = Source { dir: from.as_fd(), name: source };
+        let source = Source {
+            dir: from.as_fd(),
+            name: source,
+        };
         if stat.kind == FileType::Socket {
             // A socket's server is not here; it makes its own.
             return Ok(());
         }
         copy_object(to, name, &source, stat, Amount::All, store)?;
-        add(&store.layer.counters.copied_bytes, if stat.is_file() { stat.size } else { 0 });
+        add(
+            &store.layer.counters.copied_bytes,
+            if stat.is_file() { stat.size } else { 0 },
+        );
         progress.file(stat);
         Ok(())
     }
@@ -260,7 +292,11 @@ impl Overlay {
                 Err(e) if lower::is_absent(e) => continue,
                 Err(e) => return Err(e),
             };
-            names.extend(crate::sys::dir::read(&*fd)?.into_iter().map(|entry| entry.name));
+            names.extend(
+                crate::sys::dir::read(&*fd)?
+                    .into_iter()
+                    .map(|entry| entry.name),
+            );
         }
         Ok(names)
     }

@@ -11,9 +11,9 @@
 
 use super::ident::LayerId;
 use super::layer::{Freshness, Layer};
+use crate::sys::Result;
 use crate::sys::mountfd::{self, Root};
 use crate::sys::stat::{Stat, stat_fd};
-use crate::sys::Result;
 use parking_lot::{RwLock, RwLockWriteGuard};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -75,7 +75,8 @@ impl Store {
         let inner = data.join(OsStr::from_bytes(WORK_NAME));
         let work = work.unwrap_or(&inner);
         for dir in [data, work] {
-            std::fs::create_dir_all(dir).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+            std::fs::create_dir_all(dir)
+                .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
         }
         let (root, work) = open_pair(data, work)?;
         let layer = Layer::from_root(id, label.to_owned(), data, Freshness::Published, root)?;
@@ -168,7 +169,9 @@ impl Store {
         if self.ram {
             return Ok(());
         }
-        let fd = self.layer.open_at(b"", OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let fd = self
+            .layer
+            .open_at(b"", OFlags::RDONLY | OFlags::DIRECTORY)?;
         rustix::fs::syncfs(fd)
     }
 
@@ -241,7 +244,13 @@ fn open_pair(data: &Path, work: &Path) -> Result<(Root, OwnedFd)> {
         }
     }
     let detached = false;
-    Ok((Root { fd: data_fd, detached }, work_fd))
+    Ok((
+        Root {
+            fd: data_fd,
+            detached,
+        },
+        work_fd,
+    ))
 }
 
 /// Makes directory `name` in `dir` unless it is there, and opens it.

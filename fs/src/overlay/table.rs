@@ -107,9 +107,13 @@ impl NodeTable {
             if ino == ident::ROOT {
                 continue;
             }
-            let Some(shard) = self.shard(ino) else { continue };
+            let Some(shard) = self.shard(ino) else {
+                continue;
+            };
             let mut shard = shard.write();
-            let Some(node) = shard.get(&ino) else { continue };
+            let Some(node) = shard.get(&ino) else {
+                continue;
+            };
             let before = node.refs.load(Ordering::Relaxed);
             let left = before.saturating_sub(n);
             node.refs.store(left, Ordering::Relaxed);
@@ -149,7 +153,9 @@ impl NodeTable {
 
     /// Counts a reference on a directory that is known to be in the table or held by its caller.
     fn pin(&self, node: &Arc<Node>) {
-        let Some(shard) = self.shard(node.ino) else { return };
+        let Some(shard) = self.shard(node.ino) else {
+            return;
+        };
         let mut shard = shard.write();
         node.refs.fetch_add(1, Ordering::Relaxed);
         // It may just have been forgotten; it is needed again.

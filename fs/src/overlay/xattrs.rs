@@ -50,7 +50,14 @@ impl Overlay {
     ///
     /// # Errors
     /// `EPERM` for the union's own; `EROFS` where no rule allows changes; else as `setxattr(2)`.
-    pub fn setxattr(&self, ino: u64, key: &[u8], value: &[u8], flags: u32, caller: Caller) -> Result<()> {
+    pub fn setxattr(
+        &self,
+        ino: u64,
+        key: &[u8],
+        value: &[u8],
+        flags: u32,
+        caller: Caller,
+    ) -> Result<()> {
         if is_private_xattr(key) {
             return Err(Errno::PERM);
         }
@@ -110,7 +117,12 @@ impl Overlay {
     }
 
     /// Copies the file up and calls `f` on it.
-    fn on_store(&self, ino: u64, key: &[u8], f: impl Fn(BorrowedFd<'_>, &[u8]) -> Result<()>) -> Result<()> {
+    fn on_store(
+        &self,
+        ino: u64,
+        key: &[u8],
+        f: impl Fn(BorrowedFd<'_>, &[u8]) -> Result<()>,
+    ) -> Result<()> {
         let view = self.view();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;

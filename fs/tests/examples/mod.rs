@@ -42,7 +42,11 @@ impl Document {
                 (None, Some(opening)) => {
                     if opening == "console" {
                         let (heading, steps) = (heading.clone(), Vec::new());
-                        document.examples.push(Example { line, heading, steps });
+                        document.examples.push(Example {
+                            line,
+                            heading,
+                            steps,
+                        });
                     }
                     info = Some(opening.to_owned());
                 }
@@ -68,7 +72,11 @@ impl Document {
         };
         if let Some(command) = text.strip_prefix("$ ") {
             let (command, expected) = (command.to_owned(), Vec::new());
-            example.steps.push(Step { line, command, expected });
+            example.steps.push(Step {
+                line,
+                command,
+                expected,
+            });
             return;
         }
         let Some(step) = example.steps.last_mut() else {
@@ -91,7 +99,9 @@ pub fn lines_match(expected: &[String], lines: &[&str]) -> bool {
         (Some((first, rest)), _) if first == "..." => {
             (0..=lines.len()).any(|n| lines.get(n..).is_some_and(|lines| lines_match(rest, lines)))
         }
-        (Some((first, rest)), Some((line, lines))) => line_matches(first, line) && lines_match(rest, lines),
+        (Some((first, rest)), Some((line, lines))) => {
+            line_matches(first, line) && lines_match(rest, lines)
+        }
         _ => false,
     }
 }
@@ -114,7 +124,10 @@ fn blocks_become_examples() {
     let [example] = document.examples.as_slice() else {
         panic!("{document:?}");
     };
-    assert_eq!((example.line, example.heading.as_str(), example.steps.len()), (6, "B c", 2));
+    assert_eq!(
+        (example.line, example.heading.as_str(), example.steps.len()),
+        (6, "B c", 2)
+    );
     assert_eq!(example.steps[0].command, "cat <<E\nhi\nE");
     assert_eq!(example.steps[0].expected, ["hi"]);
 }
@@ -122,7 +135,10 @@ fn blocks_become_examples() {
 #[test]
 fn dots_stand_for_anything() {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    assert!(lines_match(&lines("a ... c\n...\nz"), &["a b c", "x", "y", "z"]));
+    assert!(lines_match(
+        &lines("a ... c\n...\nz"),
+        &["a b c", "x", "y", "z"]
+    ));
     assert!(lines_match(&lines("..."), &[]));
     assert!(!lines_match(&lines("a"), &["a", "b"]));
     assert!(!lines_match(&[], &["a"]));

@@ -21,7 +21,10 @@ pub const LOCK: &str = "lock";
 pub fn base() -> PathBuf {
     let given = std::env::var_os("TMPDIR").map(PathBuf::from);
     let given = given.filter(|dir| dir.is_absolute() && dir.is_dir());
-    let usual = ["/var/tmp", "/tmp"].map(PathBuf::from).into_iter().find(|dir| dir.is_dir());
+    let usual = ["/var/tmp", "/tmp"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|dir| dir.is_dir());
     let base = given.or(usual).unwrap_or_else(|| "/".into());
     // As the kernel's list of mounts names it.
     base.canonicalize().unwrap_or(base)
@@ -35,14 +38,18 @@ pub fn sweep() {
     for entry in entries.flatten() {
         let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
         // Directories of root that nobody else can enter: not bait laid by somebody.
-        let ours = entry.path().symlink_metadata().is_ok_and(|meta| {
-            meta.is_dir() && meta.uid() == 0 && meta.mode() & 0o777 == 0o700
-        });
+        let ours = entry
+            .path()
+            .symlink_metadata()
+            .is_ok_and(|meta| meta.is_dir() && meta.uid() == 0 && meta.mode() & 0o777 == 0o700);
         if !named || !ours || is_alive(&entry.path()) {
             continue;
         }
         match clear(&entry.path()) {
-            Ok(()) => eprintln!("removed {}, left by a demo that was killed", entry.path().display()),
+            Ok(()) => eprintln!(
+                "removed {}, left by a demo that was killed",
+                entry.path().display()
+            ),
             Err(e) => eprintln!("statelitefs: {e:#}"),
         }
     }
@@ -61,9 +68,13 @@ fn is_alive(root: &Path) -> bool {
 pub fn clear(root: &Path) -> anyhow::Result<()> {
     let mnt = root.join("mnt");
     for below in ["dev/pts", "dev", "proc"] {
-        let _ = unmount(mnt.join(below), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+        let _ = unmount(
+            mnt.join(below),
+            UnmountFlags::DETACH | UnmountFlags::NOFOLLOW,
+        );
     }
-    if client::mounts().is_ok_and(|all| all.contains(&mnt)) && daemon::umount(&mnt, false).is_err() {
+    if client::mounts().is_ok_and(|all| all.contains(&mnt)) && daemon::umount(&mnt, false).is_err()
+    {
         daemon::umount(&mnt, true)?;
     }
     // A dead daemon's mount is not in that list any more.

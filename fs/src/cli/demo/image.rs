@@ -6,10 +6,20 @@ use std::path::Path;
 
 /// What the tour works on, as the image has it.
 const WATCHED: [&str; 7] = [
-    "/etc", "/etc/fstab", "/etc/issue", "/etc/motd", "/usr", "/var/lib", "/var/log",
+    "/etc",
+    "/etc/fstab",
+    "/etc/issue",
+    "/etc/motd",
+    "/usr",
+    "/var/lib",
+    "/var/log",
 ];
 /// Names the tour gives to new files.
-const NEW: [&str; 3] = ["/usr/statelite-demo", "/var/log/statelite-demo.log", "/var/lib/statelite-demo"];
+const NEW: [&str; 3] = [
+    "/usr/statelite-demo",
+    "/var/log/statelite-demo.log",
+    "/var/lib/statelite-demo",
+];
 
 /// State of the watched files.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +29,11 @@ impl Snapshot {
     /// How the files are now.
     pub fn take() -> Snapshot {
         let watched = WATCHED.iter().chain(&NEW);
-        Snapshot(watched.map(|path| (*path, describe(Path::new(path)))).collect())
+        Snapshot(
+            watched
+                .map(|path| (*path, describe(Path::new(path))))
+                .collect(),
+        )
     }
 
     /// Paths that differ in `later`.
@@ -42,7 +56,13 @@ fn describe(path: &Path) -> String {
         return "absent".to_owned();
     };
     let mut hash = DefaultHasher::new();
-    let mut text = format!("{} {:o} {} {}", meta.ino(), meta.mode(), meta.uid(), meta.gid());
+    let mut text = format!(
+        "{} {:o} {} {}",
+        meta.ino(),
+        meta.mode(),
+        meta.uid(),
+        meta.gid()
+    );
     if meta.is_dir() {
         for name in names(path) {
             hash.write(name.as_bytes());
@@ -64,7 +84,9 @@ fn describe(path: &Path) -> String {
 
 fn names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = entries
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }

@@ -111,10 +111,21 @@ impl Place {
         let rows = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
         vec![
             "  image       /".to_owned(),
-            format!("  trees       {} before {}", self.tree("rack").display(), self.tree("site").display()),
+            format!(
+                "  trees       {} before {}",
+                self.tree("rack").display(),
+                self.tree("site").display()
+            ),
             "  volatile    a tmpfs that is mounted nowhere else".to_owned(),
-            format!("  persistent  {}", self.root.join("state").join(NODE).display()),
-            format!("  table       the cookbook's for RedHat, {} rows, and {} more", rows(COOKBOOK), rows(ROWS)),
+            format!(
+                "  persistent  {}",
+                self.root.join("state").join(NODE).display()
+            ),
+            format!(
+                "  table       the cookbook's for RedHat, {} rows, and {} more",
+                rows(COOKBOOK),
+                rows(ROWS)
+            ),
             format!("  mounted at  {}", self.mnt().display()),
             "node# is a prompt in the merged root, host# one on this machine.".to_owned(),
         ]

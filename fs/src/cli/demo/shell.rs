@@ -3,9 +3,7 @@
 use super::console::Console;
 use super::place::Place;
 use anyhow::{Context as _, bail};
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, mount, mount_bind, mount_change,
-};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,7 +16,9 @@ pub fn run(place: &Place, console: &mut Console) -> anyhow::Result<()> {
     let mnt = place.mnt();
     match furnish(&mnt) {
         Ok(()) => {}
-        Err(e) => console.note(&format!("note: /proc and /dev are not complete in there: {e}")),
+        Err(e) => console.note(&format!(
+            "note: /proc and /dev are not complete in there: {e}"
+        )),
     }
     let shell = shell_in(&mnt)?;
     console.note(&format!(
@@ -43,13 +43,20 @@ pub fn run(place: &Place, console: &mut Console) -> anyhow::Result<()> {
 
 /// The user's shell if the node has it, else the one every node has.
 fn shell_in(mnt: &Path) -> anyhow::Result<PathBuf> {
-    let users = std::env::var_os("SHELL").map(PathBuf::from).filter(|path| path.is_absolute());
+    let users = std::env::var_os("SHELL")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     let has = |path: &PathBuf| {
         let inside = path.strip_prefix("/").map(|rest| mnt.join(rest));
         inside.is_ok_and(|path| path.symlink_metadata().is_ok())
     };
-    let candidates = users.into_iter().chain(["/bin/bash", "/bin/sh"].map(PathBuf::from));
-    candidates.into_iter().find(has).context("no shell in this root")
+    let candidates = users
+        .into_iter()
+        .chain(["/bin/bash", "/bin/sh"].map(PathBuf::from));
+    candidates
+        .into_iter()
+        .find(has)
+        .context("no shell in this root")
 }
 
 /// Gives the root what programs expect: `/proc`, `/dev`, terminals. All private, so that removing

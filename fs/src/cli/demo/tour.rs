@@ -31,14 +31,16 @@ pub fn run(place: &Place, console: &mut Console) -> anyhow::Result<()> {
     tour.console.step("Nothing of this has touched the image.");
     let changed = before.changed_in(&Snapshot::take());
     if !changed.is_empty() {
-        tour.console.output(&format!("changed: {}", changed.join(" ")));
+        tour.console
+            .output(&format!("changed: {}", changed.join(" ")));
     }
     let what = format!(
         "{} files and directories are as before: inode, mode, owner, content, names",
         before.len()
     );
     tour.console.expect(changed.is_empty(), &what);
-    tour.console.note("\nUnmounted and removed. `demo --shell` lets you look around yourself.");
+    tour.console
+        .note("\nUnmounted and removed. `demo --shell` lets you look around yourself.");
     Ok(())
 }
 
@@ -55,50 +57,73 @@ impl Tour<'_> {
     }
 
     fn volatile(&mut self) {
-        self.console.step("A path in the table can be changed. Changes stay in RAM.");
+        self.console
+            .step("A path in the table can be changed. Changes stay in RAM.");
         let wrote = self.append("hello", LOG);
-        self.console.expect(wrote.is_ok(), "/var/log takes the write");
+        self.console
+            .expect(wrote.is_ok(), "/var/log takes the write");
         let read = self.cat(LOG);
-        self.console.expect(read.as_deref() == Some("hello\n"), "and shows it");
+        self.console
+            .expect(read.as_deref() == Some("hello\n"), "and shows it");
         let removed = self.rm("/etc/fstab");
         let gone = self.place.on_node("/etc/fstab").symlink_metadata().is_err();
-        self.console.expect(removed.is_ok() && gone, "/etc/fstab is gone here; the image keeps its own");
+        self.console.expect(
+            removed.is_ok() && gone,
+            "/etc/fstab is gone here; the image keeps its own",
+        );
     }
 
     fn read_only(&mut self) {
-        self.console.step("Everything else is the image, read-only.");
+        self.console
+            .step("Everything else is the image, read-only.");
         let wrote = self.append("x", "/usr/statelite-demo");
         self.console.expect(is_read_only(&wrote), "/usr refuses");
         let removed = self.rm("/etc/passwd");
-        self.console.expect(is_read_only(&removed), "and so does /etc outside the rows");
+        self.console
+            .expect(is_read_only(&removed), "and so does /etc outside the rows");
     }
 
     fn trees(&mut self) {
-        self.console.step("Files can come from trees on a server, and con joins those of all trees.");
+        self.console
+            .step("Files can come from trees on a server, and con joins those of all trees.");
         let motd = self.cat("/etc/motd").unwrap_or_default();
         let joined = ["rack 7", "site:"].map(|part| motd.find(part));
         let in_order = matches!(joined, [Some(rack), Some(site)] if rack < site);
-        self.console.expect(in_order, "/etc/motd (con) is the rack's text, then the site's");
+        self.console.expect(
+            in_order,
+            "/etc/motd (con) is the rack's text, then the site's",
+        );
         let issue = self.cat("/etc/issue");
-        self.console.expect(issue.as_deref() == Some(ISSUE), "/etc/issue (ro) is the site's");
+        self.console.expect(
+            issue.as_deref() == Some(ISSUE),
+            "/etc/issue (ro) is the site's",
+        );
         let wrote = self.append("x", "/etc/issue");
-        self.console.expect(is_read_only(&wrote), "and cannot be changed here");
+        self.console
+            .expect(is_read_only(&wrote), "and cannot be changed here");
     }
 
     fn remount(&mut self) -> anyhow::Result<()> {
-        self.console.step("A reboot, as far as files are concerned: unmount, and mount again.");
+        self.console
+            .step("A reboot, as far as files are concerned: unmount, and mount again.");
         let wrote = self.append("first boot", KEPT);
-        self.console.expect(wrote.is_ok(), "a persistent path takes the write");
-        self.console.command(At::Host, &format!("statelitefs umount {}", self.place.mnt().display()));
+        self.console
+            .expect(wrote.is_ok(), "a persistent path takes the write");
+        self.console.command(
+            At::Host,
+            &format!("statelitefs umount {}", self.place.mnt().display()),
+        );
         self.place.umount()?;
         self.console.command(At::Host, &self.place.mount_command());
         self.place.mount()?;
         let _ = self.append("second boot", KEPT);
         let kept = self.cat(KEPT);
         let both = kept.as_deref() == Some("first boot\nsecond boot\n");
-        self.console.expect(both, "what is persistent is still there");
+        self.console
+            .expect(both, "what is persistent is still there");
         let volatile = self.cat(LOG);
-        self.console.expect(volatile.is_none(), "what was volatile is gone");
+        self.console
+            .expect(volatile.is_none(), "what was volatile is gone");
         Ok(())
     }
 
@@ -106,7 +131,11 @@ impl Tour<'_> {
         self.console.step("Why is a path as it is?");
         let _ = self.append("hello again", LOG);
         let mnt = self.place.mnt();
-        let command = format!("statelitefs explain --mount {} {}", mnt.display(), EXPLAINED.join(" "));
+        let command = format!(
+            "statelitefs explain --mount {} {}",
+            mnt.display(),
+            EXPLAINED.join(" ")
+        );
         self.console.command(At::Host, &command);
         let paths = EXPLAINED.map(str::to_owned).to_vec();
         let Answer::Explained(all) = client::ask(&mnt, &Request::Explain(paths))? else {
@@ -124,8 +153,12 @@ impl Tour<'_> {
 
     /// `echo TEXT >> PATH`
     fn append(&mut self, text: &str, path: &str) -> io::Result<()> {
-        self.console.command(At::Node, &format!("echo '{text}' >> {path}"));
-        let file = std::fs::File::options().append(true).create(true).open(self.place.on_node(path));
+        self.console
+            .command(At::Node, &format!("echo '{text}' >> {path}"));
+        let file = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.place.on_node(path));
         let result = file.and_then(|mut file| writeln!(file, "{text}"));
         self.complain(path, &result);
         result
@@ -156,5 +189,7 @@ impl Tour<'_> {
 }
 
 fn is_read_only<T>(result: &io::Result<T>) -> bool {
-    result.as_ref().is_err_and(|e| Errno::from_io_error(e) == Some(Errno::ROFS))
+    result
+        .as_ref()
+        .is_err_and(|e| Errno::from_io_error(e) == Some(Errno::ROFS))
 }
