@@ -151,9 +151,13 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
         }
     }
     let settings = assemble::mount_settings(&args, &assembled.layers);
+    let own_log = args.log.is_none() && tell.is_some();
     let view = View::new(1, assembled.tree, assembled.layers, None)?;
     rustix::process::umask(rustix::fs::Mode::empty());
     let overlay = Arc::new(Overlay::new(view, assemble::overlay_settings(&args)));
+    overlay
+        .prepare_root()
+        .context("cannot give / its first content")?;
     let listener = Listener::open(&mountpoint).context("control socket")?;
     let mounted = session::mount(Arc::clone(&overlay), &settings, &mountpoint)
         .with_context(|| format!("cannot mount at {}", mountpoint.display()))?;
@@ -183,6 +187,10 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
     }
     let ended = running.join();
     let _ = std::fs::remove_file(socket);
+    if own_log && ended.is_ok() {
+        // It ended as it should; /run is memory.
+        let _ = std::fs::remove_file(log_path(&mountpoint));
+    }
     ended.context("the session ended")
 }
 
@@ -271,6 +279,10 @@ pub fn umount(mountpoint: &Path, lazy: bool) -> anyhow::Result<()> {
     unmount(&path, flags | UnmountFlags::NOFOLLOW).with_context(|| path.display().to_string())?;
     let socket = socket_path(&path);
     let deadline = Instant::now() + Duration::from_secs(10);
+    if std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        // Left by a daemon that was killed.
+        let _ = std::fs::remove_file(&socket);
+    }
     while !lazy && socket.exists() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }

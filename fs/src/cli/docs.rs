@@ -6,6 +6,19 @@ use clap::{CommandFactory as _, ValueEnum as _};
 use clap_complete::Shell;
 use std::path::Path;
 
+/// Writes one page of section 8, administration.
+fn page(dir: &Path, name: &str, command: clap::Command) -> anyhow::Result<()> {
+    let path = dir.join(format!("{name}.8"));
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command)
+        .title(name)
+        .section("8")
+        .manual("statelitefs")
+        .source(concat!("statelitefs ", env!("CARGO_PKG_VERSION")))
+        .render(&mut text)?;
+    std::fs::write(&path, text).with_context(|| path.display().to_string())
+}
+
 /// Writes `man/*.8` and `completions/*` below `dir`.
 ///
 /// # Errors
@@ -16,8 +29,13 @@ pub fn write(dir: &Path) -> anyhow::Result<()> {
     for dir in [&man, &completions] {
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     }
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), &man)
-        .context("man pages")?;
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    page(&man, "statelitefs", program.clone())?;
+    for command in program.get_subcommands().filter(|c| !c.is_hide_set()) {
+        let name = format!("statelitefs-{}", command.get_name());
+        page(&man, &name, command.clone())?;
+    }
     for shell in Shell::value_variants() {
         clap_complete::generate_to(*shell, &mut Cli::command(), "statelitefs", &completions)
             .context("completions")?;

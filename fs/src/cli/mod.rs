@@ -27,16 +27,29 @@ pub enum Command {
     /// Mount a merged view; returns when it answers
     Mount(Box<MountArgs>),
     /// Unmount
+    ///
+    /// Fails with "busy" while files are open in the mount, unless --lazy is given.
     Umount(UmountArgs),
     /// Say why paths look as they do
+    ///
+    /// Which row decides, which layer and which file answer, and what a write would do.
     Explain(ExplainArgs),
     /// Say how a mount is doing
+    ///
+    /// Layers, policy generation, caches, and operations and bytes of each layer.
     Status(StatusArgs),
     /// Put another policy in force, without unmounting
+    ///
+    /// Options given replace those of the mount; a given list (--rule, --tree, ...) replaces the
+    /// whole list. Tables are read again in any case. Refused as a whole if anything is wrong.
     Reload(Box<ReloadArgs>),
     /// Check tables for all nodes and images
+    ///
+    /// Every refused row is named with file, line and column.
     Check(CheckArgs),
     /// Mount this machine's own root with the cookbook's table and show a tour
+    ///
+    /// Needs root. Changes nothing on the machine and leaves nothing behind.
     Demo(DemoArgs),
     /// Write man pages and shell completions
     Docs(DocsArgs),
@@ -108,8 +121,8 @@ pub struct CheckArgs {
     #[arg(value_name = "TABLES")]
     pub tables: PathBuf,
     /// Meaning of the option words: `current` or `2010`
-    #[arg(long, value_name = "DIALECT", default_value = "current")]
-    pub dialect: String,
+    #[arg(long, value_name = "DIALECT", default_value = "current", value_parser = crate::config::args::parse_dialect)]
+    pub dialect: statelite_policy::Dialect,
 }
 
 /// Arguments of `demo`.

@@ -4,8 +4,7 @@ use super::{CheckArgs, ExplainArgs, ReloadArgs, StatusArgs};
 use crate::config::assemble;
 use crate::control::{Answer, Request, client};
 use crate::overlay::explain::Explanation;
-use anyhow::{Context as _, anyhow, bail};
-use statelite_policy::Dialect;
+use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -141,7 +140,7 @@ pub fn reload(args: ReloadArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     println!(
-        "generation {}: {} changed paths",
+        "generation {}, changed paths: {}",
         report.generation,
         report.changed.len()
     );
@@ -159,15 +158,11 @@ pub fn reload(args: ReloadArgs) -> anyhow::Result<()> {
 /// # Errors
 /// All refused rows, one a line.
 pub fn check(args: &CheckArgs) -> anyhow::Result<()> {
-    let dialect: Dialect = args
-        .dialect
-        .parse()
-        .map_err(|_| anyhow!("--dialect {}: one of current, 2010", args.dialect))?;
-    let warnings = assemble::check(&args.tables, dialect)
+    let warnings = assemble::check(&args.tables, args.dialect)
         .with_context(|| format!("{} is refused", args.tables.display()))?;
     for warning in &warnings {
         println!("warning: {warning}");
     }
-    println!("ok: {} warnings", warnings.len());
+    println!("ok, warnings: {}", warnings.len());
     Ok(())
 }

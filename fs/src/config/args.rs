@@ -22,6 +22,8 @@ pub enum PassthroughMode {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PolicyArgs {
     /// One rule, e.g. `/var/log/=tmpfs`, `/etc/machine-id=persistent`, `/=` (repeatable)
+    ///
+    /// The words are those of the litefile table; a blank option means `tmpfs,rw`.
     #[arg(long = "rule", value_name = "PATH=OPTION", help_heading = "Policy")]
     pub rule: Vec<String>,
 
@@ -49,7 +51,7 @@ pub struct PolicyArgs {
     #[arg(long = "var", value_name = "TABLE.COL=VALUE", help_heading = "Policy")]
     pub var: Vec<String>,
 
-    /// Meaning of the option words: `current` xCAT, or its first release of `2010`
+    /// Meaning of the option words: `current` xCAT, or its first release of `2010` [default: current]
     #[arg(long, value_name = "DIALECT", help_heading = "Policy", value_parser = parse_dialect)]
     pub dialect: Option<Dialect>,
 
@@ -78,7 +80,7 @@ pub struct MountArgs {
     #[arg(value_name = "MOUNTPOINT")]
     pub mountpoint: Option<PathBuf>,
 
-    /// Read settings from a TOML file; options on the command line come before its keys
+    /// Read settings from a TOML file; an option given here wins over the file's key
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
@@ -123,27 +125,27 @@ pub struct MountArgs {
     #[arg(long, value_name = "MODE", help_heading = "Running")]
     pub passthrough: Option<PassthroughMode>,
 
-    /// Smallest file, in bytes, that is handed to the kernel when opened for reading
+    /// Smallest file, in bytes, handed to the kernel when opened for reading [default: 131072]
     #[arg(long, value_name = "BYTES", help_heading = "Running")]
     pub passthrough_min: Option<u64>,
 
-    /// 1 lets kernel overlayfs use the mount as a lower layer, 2 lets layers be overlayfs
+    /// 1 lets kernel overlayfs use the mount as a lower layer, 2 lets layers be overlayfs [default: 1]
     #[arg(long, value_name = "N", help_heading = "Running", value_parser = clap::value_parser!(u32).range(1..=2))]
     pub stack_depth: Option<u32>,
 
     /// Threads that serve requests [default: 2; 8 if a layer is on a server]
-    #[arg(long, value_name = "N", help_heading = "Running")]
+    #[arg(long, value_name = "N", help_heading = "Running", value_parser = count(1, 64))]
     pub threads: Option<usize>,
 
-    /// Directory descriptors kept open
-    #[arg(long, value_name = "N", help_heading = "Running")]
+    /// Directory descriptors kept open [default: 1024]
+    #[arg(long, value_name = "N", help_heading = "Running", value_parser = count(1, 100_000))]
     pub dir_fds: Option<usize>,
 
     /// File the daemon logs to [default: beside the control socket]
     #[arg(long, value_name = "FILE", help_heading = "Running")]
     pub log: Option<PathBuf>,
 
-    /// Name shown as the source of the mount
+    /// Name shown as the source of the mount [default: statelitefs]
     #[arg(long, value_name = "NAME", help_heading = "Running")]
     pub fsname: Option<String>,
 
@@ -164,7 +166,15 @@ pub struct MountArgs {
     pub noexec: bool,
 }
 
-fn parse_dialect(text: &str) -> Result<Dialect, String> {
+/// A number within bounds.
+fn count(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(n) if (least..=most).contains(&n) => Ok(n),
+        _ => Err(format!("a number from {least} to {most}")),
+    }
+}
+
+pub(crate) fn parse_dialect(text: &str) -> Result<Dialect, String> {
     text.parse().map_err(|_| "one of: current, 2010".to_owned())
 }
 

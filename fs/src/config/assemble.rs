@@ -197,7 +197,11 @@ fn open_volatile(args: &MountArgs) -> anyhow::Result<Arc<Store>> {
         Some(path) => Store::open(ident::VOLATILE, "volatile", path, args.work.as_deref())
             .with_context(|| format!("volatile store {}", path.display()))?,
         None => {
-            let root = mountfd::tmpfs(args.volatile_size.as_deref()).context("private tmpfs")?;
+            let size = args.volatile_size.as_deref();
+            let root = mountfd::tmpfs(size).with_context(|| match size {
+                Some(size) => format!("private tmpfs of --volatile-size {size}"),
+                None => "private tmpfs".to_owned(),
+            })?;
             Store::open_private(ident::VOLATILE, "volatile", &root).context("private tmpfs")?
         }
     };
@@ -233,7 +237,9 @@ fn resolve(args: &MountArgs) -> anyhow::Result<Resolved> {
         } = read_tables(dir, |tables| {
             build(tables, &node, dialect).map_err(Into::into)
         })?;
-        warnings.extend(odd.iter().map(ToString::to_string));
+        let given_store = args.persistent.is_some();
+        let told = |w: &&statelite_policy::Warning| !(given_store && w.reason.contains("no statemnt"));
+        warnings.extend(odd.iter().filter(told).map(ToString::to_string));
         let overridden = |rule: &Rule| given.iter().any(|g| g.path == rule.path);
         rules.extend(tree.rules().filter(|rule| !overridden(rule)).cloned());
         for layer in &layers {

@@ -169,7 +169,18 @@ impl Overlay {
                     Amount::All => concat::read(&self.fds, parts, name)?,
                     Amount::Nothing => Vec::new(),
                 };
-                write_file(store.work(), tmp, &data, stat)
+                write_file(store.work(), tmp, &data, stat)?;
+                match parts.first() {
+                    Some(first) => {
+                        let dir = lower::open_dir(&self.fds, first)?;
+                        let first = Source {
+                            dir: dir.as_fd(),
+                            name,
+                        };
+                        clone_attributes(&first, store.work(), tmp, stat)
+                    }
+                    None => Ok(()),
+                }
             }
             Body::Symlink(target) => {
                 rustix::fs::symlinkat(*target, store.work(), tmp)?;

@@ -97,7 +97,10 @@ impl Overlay {
         Ok(Explanation {
             path: String::from_utf8_lossy(path).into_owned(),
             kind: node.map(|node| kind_word(node.kind).to_owned()),
-            rule: rule.map(|rule| rule.path.clone()),
+            rule: rule.map(|rule| match rule.directory && rule.path != "/" {
+                true => format!("{}/", rule.path),
+                false => rule.path.clone(),
+            }),
             option: rule.map(|rule| rule.option.clone()),
             origin: rule.map(|rule| origin_text(&rule.origin)),
             placement: region.placement,
@@ -132,7 +135,7 @@ fn kind_word(kind: FileType) -> &'static str {
 fn origin_text(origin: &Origin) -> String {
     match origin {
         Origin::Row { file, line, image } => format!("{file}:{line} (image {image:?})"),
-        Origin::CommandLine => "command line".to_owned(),
+        Origin::CommandLine => "the settings of the mount".to_owned(),
         Origin::Implied(why) => format!("implied: {why}"),
     }
 }
@@ -186,12 +189,11 @@ fn write_text(region: &Region, body: Option<&Body>) -> String {
 }
 
 fn freshness_text(region: &Region, body: Option<&Body>) -> String {
-    let ttl = match body {
-        Some(Body::Upper { .. } | Body::Orphan(_)) => region.store_ttl(),
-        _ => region.lower_ttl(),
-    };
-    if region.is_opaque() {
+    let ttl = region.lower_ttl();
+    if region.is_opaque() || matches!(body, Some(Body::Upper { .. } | Body::Orphan(_))) {
         "edits of the image do not show: the store has its own copy".into()
+    } else if matches!(body, Some(Body::Symlink(_))) {
+        "it has no source".into()
     } else if ttl == super::layer::FOREVER {
         "edits of the source show at the next reload".into()
     } else {

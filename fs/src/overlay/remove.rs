@@ -5,6 +5,7 @@
 //! it would be made again.
 
 use super::create::{exchange, make_whiteout};
+use super::copyup::Amount;
 use super::fds::FdKey;
 use super::node::{Body, Link, Node};
 use super::region::Region;
@@ -33,6 +34,14 @@ impl Overlay {
         let region = Arc::clone(&found.place.region);
         let root = found.place.is_rule_root(&view);
         let store = region.store.as_ref().ok_or(Errno::ROFS)?;
+        if region.copies_up() && found.stat.nlink > 1 && matches!(found.body, Body::Lower { .. }) {
+            // Its other names must show one link less: from now on the index counts.
+            let node = self.intern(&parent, name, found);
+            let copied = self.make_upper(&view, &node, Amount::All);
+            let removed = copied.and_then(|()| self.unlink(parent.ino, name));
+            self.nodes.release(node.ino, 1);
+            return removed;
+        }
         let node = self.nodes.find(found.identity);
         let dir = self.make_store_dir(&view, &parent, store)?;
         let whiteout = self.needs_whiteout(&parent, &region, name, root)?;
@@ -68,6 +77,9 @@ impl Overlay {
         let region = Arc::clone(&found.place.region);
         let root = found.place.is_rule_root(&view);
         let store = region.store.as_ref().ok_or(Errno::ROFS)?;
+        if found.place.pos.is_some_and(|pos| view.policy.has_rules_below(pos)) {
+            return Err(Errno::BUSY);
+        }
         let node = self.intern(&parent, name, found);
         let removed = self.remove_dir(&view, &parent, name, &node, &region, store, root);
         self.nodes.release(node.ino, 1);

@@ -111,6 +111,9 @@ impl Overlay {
                 self.prepare(view, b, &to, &store)?;
             } else if b.is_dir() && !self.is_empty_dir(view, b)? {
                 return Err(Errno::NOTEMPTY);
+            } else if self.has_lower_names(view, b)? {
+                // Its other names must show one link less: from now on the index counts.
+                self.make_upper(view, b, Amount::All)?;
             }
         }
         let leaves_whiteout =
@@ -132,6 +135,12 @@ impl Overlay {
                 self.replace(&store, &from, &to, a, b, leaves_whiteout)
             }
         }
+    }
+
+    /// Whether a file is in a read-only layer under several names.
+    fn has_lower_names(&self, view: &View, node: &Arc<Node>) -> Result<bool> {
+        let lower = matches!(node.body(), Body::Lower { .. });
+        Ok(lower && self.stat(view, node)?.nlink > 1)
     }
 
     fn end<'a>(

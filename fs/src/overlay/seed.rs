@@ -4,7 +4,7 @@
 //! the store's work directory and is renamed to its place when it is complete and on disk, so a
 //! power cut leaves nothing or the whole. An interrupted copy is continued: a file is taken as
 //! copied when size and time agree, and the time is set last. A path that is already in the store
-//! is left as it is.
+//! is left as it is, and one that was removed after it had been seeded stays removed.
 
 use super::copy::{Source, clone_attributes, copy_object, set_attributes};
 use super::copyup::Amount;
@@ -57,6 +57,19 @@ impl Progress<'_> {
 }
 
 impl Overlay {
+    /// Gives a persistent or local `/` its first content; all other paths get theirs when they are
+    /// first looked up.
+    ///
+    /// # Errors
+    /// Those of the layers and the store.
+    pub fn prepare_root(&self) -> Result<()> {
+        let region = self.view().root().region;
+        if region.is_opaque() {
+            self.seed(&region)?;
+        }
+        Ok(())
+    }
+
     /// Gives a persistent or local region its first content, unless it has some.
     ///
     /// # Errors
@@ -78,9 +91,16 @@ impl Overlay {
         }
         let parent = self.seed_parents(region, store, path)?;
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
+        // A marker tells what was removed from what was never there.
+        let marker = aside_name(path);
+        let seeded = open_work(store, c"seeded")?;
         match stat_at(&parent, name) {
-            Ok(_) => {}
-            Err(Errno::NOENT) => self.seed_path(region, store, path, &parent, name)?,
+            Ok(_) => make_empty(&seeded, &marker, false)?,
+            Err(Errno::NOENT) if stat_at(&seeded, &marker).is_ok() => {}
+            Err(Errno::NOENT) => {
+                self.seed_path(region, store, path, &parent, name)?;
+                make_empty(&seeded, &marker, false)?;
+            }
             Err(e) => return Err(e),
         }
         *state = Seed::Done;
@@ -338,8 +358,12 @@ fn is_copied(there: &Stat, stat: &Stat) -> bool {
 }
 
 fn seed_dir(store: &Store) -> Result<OwnedFd> {
+    open_work(store, c"seed")
+}
+
+fn open_work(store: &Store, name: &std::ffi::CStr) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(store.work(), c"seed", flags, Mode::empty())
+    rustix::fs::openat(store.work(), name, flags, Mode::empty())
 }
 
 /// Name under which a path is copied aside: any path fits into one name.

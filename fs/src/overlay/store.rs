@@ -8,6 +8,7 @@
 //! - `work/tmp.N`  half-made copies; removed at the next start
 //! - `work/index/` hard links to copied-up files that have several names in a lower layer
 //! - `work/seed/`  trees being seeded, continued at the next start
+//! - `work/seeded/` which paths have been seeded, so that what is removed stays removed
 
 use super::ident::LayerId;
 use super::layer::{Freshness, Layer};
@@ -99,6 +100,7 @@ impl Store {
     fn assemble(layer: Layer, work: OwnedFd) -> Result<Store> {
         let index = make_dir(&work, b"index")?;
         make_dir(&work, b"seed")?;
+        make_dir(&work, b"seeded")?;
         let magic = rustix::fs::fstatfs(layer.root())?.f_type as u64;
         let store = Store {
             layer: Arc::new(layer),
