@@ -500,7 +500,11 @@ fn random_operations_do_what_the_model_does() {
     let mut runner = TestRunner::new_with_rng(config, rng);
     let ops = prop::collection::vec(op(), 1..env("STATELITE_OPS", 60).max(2));
     let outcome = runner.run(&ops, |ops| {
-        case(&ops).map_err(|error| TestCaseError::fail(format!("{error:#}")))
+        case(&ops).map_err(|error| {
+            // Making it smaller takes a while.
+            eprintln!("{} operations: {error:#}", ops.len());
+            TestCaseError::fail(format!("{error:#}"))
+        })
     });
     if let Err(error) = outcome {
         panic!("{error}");

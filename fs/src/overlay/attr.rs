@@ -104,7 +104,15 @@ impl Overlay {
         }
         for lower in &dir.lowers {
             match lower::open_dir(&self.fds, lower) {
-                Ok(fd) => return stat_fd(&*fd),
+                Ok(fd) => {
+                    let mut stat = stat_fd(&*fd)?;
+                    let now = (stat.mtime, stat.ctime);
+                    if region.lower_ttl() == FOREVER {
+                        let told = node.with_dir(|body| *body.told.get_or_insert(now));
+                        (stat.mtime, stat.ctime) = told.unwrap_or(now);
+                    }
+                    return Ok(stat);
+                }
                 Err(e) if lower::is_absent(e) => {}
                 Err(e) => return Err(e),
             }

@@ -8,7 +8,7 @@
 //! - a listed path that is nowhere is created empty in its store, and directories that exist only
 //!   because a listed path lies below them are shown.
 
-use super::layer::LayerDir;
+use super::layer::{FOREVER, LayerDir};
 use super::lower::{self, LowerHit};
 use super::node::{Body, DirBody, Link, Node, Presence};
 use super::region::Region;
@@ -327,6 +327,7 @@ impl Overlay {
                         Presence::Absent
                     },
                     lowers: dirs,
+                    told: (region.lower_ttl() == FOREVER).then_some((stat.mtime, stat.ctime)),
                     ..DirBody::default()
                 };
                 Search::found(identity, stat, Body::Dir(body), place)
@@ -338,9 +339,8 @@ impl Overlay {
                 };
                 let body = DirBody {
                     upper: Presence::Present,
-                    opaque: false,
                     lowers,
-                    inherits: None,
+                    ..DirBody::default()
                 };
                 Search::found(identity, stat, Body::Dir(body), place)
             }

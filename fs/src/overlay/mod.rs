@@ -172,6 +172,6 @@ fn root_body(region: &region::Region) -> DirBody {
             .iter()
             .map(|layer| LayerDir::new(layer, b""))
             .collect(),
-        inherits: None,
+        ..DirBody::default()
     }
 }

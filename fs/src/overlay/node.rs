@@ -106,6 +106,9 @@ pub struct DirBody {
     pub opaque: bool,
     /// Directories of read-only layers that show through, first match first.
     pub lowers: Vec<Arc<LayerDir>>,
+    /// Modification and change time the kernel was told of a directory that is not supposed to
+    /// change: it keeps its listing as long as they stay the same.
+    pub told: Option<(Time, Time)>,
     /// What new names in the store's directory inherit, once it was asked for.
     pub inherits: Option<Inherits>,
 }

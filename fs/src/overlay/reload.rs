@@ -262,6 +262,7 @@ impl Overlay {
                 count += self.drop_names_in(node, &path, kernel);
             }
             if below {
+                node.with_dir(|body| body.told = None);
                 kernel.inode(node.ino);
                 count += 1;
             }
