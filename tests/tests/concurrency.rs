@@ -2,20 +2,22 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::mem::MaybeUninit;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use common::{On, World, env, exists, ino, names, same};
-use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
 use statelite_tests::mount::Passthrough;
 
-const SETTINGS: [(usize, Passthrough); 3] = [(1, Passthrough::Off), (4, Passthrough::Off), (4, Passthrough::Auto)];
+const SETTINGS: [(usize, Passthrough); 3] = [
+    (1, Passthrough::Off),
+    (4, Passthrough::Off),
+    (4, Passthrough::Auto),
+];
 
 fn seconds() -> Duration {
     Duration::from_secs(env("STATELITE_SECONDS", 10) as u64)
@@ -50,7 +52,9 @@ impl Numbers {
 fn writers_that_copy_up_one_file_together_lose_nothing() -> Result<()> {
     const WRITERS: usize = 16;
     for (threads, mode) in SETTINGS {
-        let Some(world) = World::new("copy-up")? else { return Ok(()) };
+        let Some(world) = World::new("copy-up")? else {
+            return Ok(());
+        };
         let mut world = world.rule("/", "tmpfs").threads(threads).passthrough(mode);
         let files: Vec<(String, usize)> = (0..40)
             .map(|n| (format!("d/small{n}"), WRITERS * 256))
@@ -81,140 +85,19 @@ fn writers_that_copy_up_one_file_together_lose_nothing() -> Result<()> {
             let content = fs::read(path)?;
             same(content.len(), *size, "size")?;
             for (index, piece) in content.chunks(block).enumerate() {
-                let wrong = piece.iter().filter(|byte| **byte != b'a' + index as u8).count();
-                same(wrong, 0, &format!("{name}, {threads} threads, {mode:?}: lost bytes of writer {index}"))?;
+                let wrong = piece
+                    .iter()
+                    .filter(|byte| **byte != b'a' + index as u8)
+                    .count();
+                same(
+                    wrong,
+                    0,
+                    &format!("{name}, {threads} threads, {mode:?}: lost bytes of writer {index}"),
+                )?;
             }
         }
     }
     Ok(())
-}
-
-/// Reads a directory with this many bytes at a time.
-fn list(path: &Path, size: usize) -> Result<Vec<String>> {
-    let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
-    let mut buffer = vec![MaybeUninit::uninit(); size];
-    let mut entries = RawDir::new(fd, &mut buffer);
-    let mut names = Vec::new();
-    while let Some(entry) = entries.next() {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != "." && name != ".." {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
-#[test]
-fn listings_during_renames_show_each_name_at_most_once_and_miss_none_that_stays() -> Result<()> {
-    for (threads, mode) in [(1, Passthrough::Off), (4, Passthrough::Auto)] {
-        let Some(world) = World::new("listing")? else { return Ok(()) };
-        let mut world = world.trees().rule("/", "tmpfs").threads(threads).passthrough(mode);
-        // Half of them lower, of two layers, half made in the mount.
-        for n in 0..1000 {
-            let layer = if n % 2 == 0 { "image" } else { "t1" };
-            world.put(&format!("{layer}/d/lower-{n:04}"), "")?;
-        }
-        world.start()?;
-        for n in 0..1000 {
-            fs::write(world.m(&format!("d/upper-{n:04}")), "")?;
-        }
-        let moving: Vec<String> = (0..1000)
-            .filter(|n| n % 10 == 0)
-            .flat_map(|n| [format!("lower-{n:04}"), format!("upper-{n:04}")])
-            .collect();
-        let staying: BTreeSet<String> =
-            names(world.m("d"))?.into_iter().filter(|name| !moving.contains(name)).collect();
-        same(staying.len(), 1800, "names that stay")?;
-        let done = AtomicBool::new(false);
-        let dir = world.m("d");
-        let (dir, done, staying, moving) = (&dir, &done, &staying, &moving);
-        let mut bodies: Vec<Box<dyn FnOnce() -> Result<()> + Send>> = Vec::new();
-        bodies.push(Box::new(move || {
-            let end = Instant::now() + seconds() / 2;
-            let rename = || -> Result<()> {
-                for name in moving {
-                    fs::rename(dir.join(name), dir.join(format!("moved-{name}")))?;
-                }
-                for name in moving {
-                    fs::rename(dir.join(format!("moved-{name}")), dir.join(name))?;
-                }
-                Ok(())
-            };
-            let mut outcome = Ok(());
-            while outcome.is_ok() && Instant::now() < end {
-                outcome = rename();
-            }
-            done.store(true, Ordering::Relaxed);
-            outcome
-        }));
-        for size in [300, 1024, 32768] {
-            bodies.push(Box::new(move || {
-                while !done.load(Ordering::Relaxed) {
-                    let listed = list(dir, size)?;
-                    let unique: BTreeSet<String> = listed.iter().cloned().collect();
-                    same(unique.len(), listed.len(), &format!("names at {size} bytes: some twice"))?;
-                    let missed: Vec<_> = staying.difference(&unique).take(3).collect();
-                    ensure!(missed.is_empty(), "{size} bytes at a time: missed {missed:?}");
-                }
-                Ok(())
-            }));
-        }
-        all(bodies)?;
-        same(names(dir)?.len(), 2000, "names in the end")?;
-    }
-    Ok(())
-}
-
-#[test]
-fn a_place_in_a_directory_stays_valid_while_it_changes() -> Result<()> {
-    let Some(world) = World::new("seekdir")? else { return Ok(()) };
-    let mut world = world.rule("/", "tmpfs");
-    for n in 0..500 {
-        world.put(&format!("image/d/lower-{n:03}"), "")?;
-    }
-    world.start()?;
-    let dir = world.m("d");
-    let fd = rustix::fs::open(&dir, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
-    let mut buffer = vec![MaybeUninit::uninit(); 512];
-    // All names with the cookie behind each.
-    let mut places: Vec<(String, u64)> = Vec::new();
-    let mut entries = RawDir::new(&fd, &mut buffer);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        places.push((entry.file_name().to_string_lossy().into_owned(), entry.next_entry_cookie()));
-    }
-    same(places.len(), 502, "names")?;
-    for n in (0..500).step_by(2) {
-        fs::remove_file(dir.join(format!("lower-{n:03}")))?;
-        fs::write(dir.join(format!("new-{n:03}")), "")?;
-    }
-    let odd = |name: &str| name.strip_prefix("lower-").is_some_and(|n| n.parse::<u32>().is_ok_and(|n| n % 2 == 1));
-    for at in [0, 3, 100, 251, 499] {
-        let (_, cookie) = places[at];
-        rustix::fs::seek(&fd, SeekFrom::Start(cookie))?;
-        let mut buffer = vec![MaybeUninit::uninit(); 512];
-        let mut entries = RawDir::new(&fd, &mut buffer);
-        let mut after = BTreeSet::new();
-        while let Some(entry) = entries.next() {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            ensure!(after.insert(name.clone()), "{name} twice");
-        }
-        let wanted: Vec<&String> = places[at + 1..].iter().map(|(name, _)| name).filter(|name| odd(name)).collect();
-        let got: Vec<&String> = after.iter().filter(|name| odd(name)).collect();
-        same(got.len(), wanted.len(), &format!("names that stayed behind place {at}"))?;
-        ensure!(wanted.iter().all(|name| after.contains(*name)), "a name that stayed is missed behind place {at}");
-    }
-    // rewinddir shows what is there now.
-    rustix::fs::seek(&fd, SeekFrom::Start(0))?;
-    let mut buffer = vec![MaybeUninit::uninit(); 512];
-    let mut entries = RawDir::new(&fd, &mut buffer);
-    let mut count = 0;
-    while let Some(entry) = entries.next() {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        ensure!(name.starts_with("new-") || odd(&name) || name.starts_with('.'), "{name} is gone");
-        count += 1;
-    }
-    same(count, 502, "names after rewinding")
 }
 
 /// What one thread's directory holds: names and contents.
@@ -223,10 +106,16 @@ type Own = BTreeMap<String, String>;
 /// Creates, renames, links and removes names in a directory of its own.
 fn churn(dir: &Path, shared: &Path, seed: u64, end: Instant, count: &AtomicU64) -> Result<Own> {
     let mut numbers = Numbers(seed * 0x9E37_79B9 + 1);
-    let mut own: Own = (0..20).map(|n| (format!("lower{n}"), format!("lower{n}"))).collect();
+    let mut own: Own = (0..20)
+        .map(|n| (format!("lower{n}"), format!("lower{n}")))
+        .collect();
     while Instant::now() < end {
         count.fetch_add(1, Ordering::Relaxed);
-        let name = if numbers.below(3) == 0 { format!("lower{}", numbers.below(20)) } else { format!("n{}", numbers.below(20)) };
+        let name = if numbers.below(3) == 0 {
+            format!("lower{}", numbers.below(20))
+        } else {
+            format!("n{}", numbers.below(20))
+        };
         let other = format!("n{}", numbers.below(20));
         let (path, target) = (dir.join(&name), dir.join(&other));
         let at = |what: &str| format!("{what} {} {other}", path.display());
@@ -257,17 +146,33 @@ fn churn(dir: &Path, shared: &Path, seed: u64, end: Instant, count: &AtomicU64) 
                 // Through the shared directory and back, with others doing the same.
                 let away = shared.join(format!("{seed}-{name}"));
                 fs::rename(&path, &away).with_context(|| at("rename away"))?;
-                ensure!(exists(&away) && !exists(&path), "{}", at("is at both or neither"));
+                ensure!(
+                    exists(&away) && !exists(&path),
+                    "{}",
+                    at("is at both or neither")
+                );
                 fs::rename(&away, &path).with_context(|| at("rename back"))?;
             }
             6 => {
                 let wanted: Vec<&String> = own.keys().collect();
-                let got: Vec<String> = names(dir)?.into_iter().filter(|name| name != "sub" && name != "moved").collect();
-                ensure!(got.iter().eq(wanted.iter().copied()), "{}: got {got:?}, wanted {wanted:?}", at("list"));
+                let got: Vec<String> = names(dir)?
+                    .into_iter()
+                    .filter(|name| name != "sub" && name != "moved")
+                    .collect();
+                ensure!(
+                    got.iter().eq(wanted.iter().copied()),
+                    "{}: got {got:?}, wanted {wanted:?}",
+                    at("list")
+                );
             }
             _ => {
                 let got = fs::read_to_string(&path).ok();
-                ensure!(got.as_ref() == own.get(&name), "{}: {got:?}, wanted {:?}", at("read"), own.get(&name));
+                ensure!(
+                    got.as_ref() == own.get(&name),
+                    "{}: {got:?}, wanted {:?}",
+                    at("read"),
+                    own.get(&name)
+                );
             }
         }
     }
@@ -277,8 +182,15 @@ fn churn(dir: &Path, shared: &Path, seed: u64, end: Instant, count: &AtomicU64) 
 #[test]
 fn eight_threads_of_changes_end_in_the_tree_they_made() -> Result<()> {
     for (threads, mode) in SETTINGS {
-        let Some(world) = World::on("churn", if threads == 1 { On::Disk } else { On::Tmpfs })? else { return Ok(()) };
-        let mut world = world.trees().rule("/", "tmpfs").threads(threads).passthrough(mode);
+        let Some(world) = World::on("churn", if threads == 1 { On::Disk } else { On::Tmpfs })?
+        else {
+            return Ok(());
+        };
+        let mut world = world
+            .trees()
+            .rule("/", "tmpfs")
+            .threads(threads)
+            .passthrough(mode);
         world.spec.lifetime = seconds() + Duration::from_secs(120);
         for thread in 0..8 {
             for n in 0..20 {
@@ -294,38 +206,60 @@ fn eight_threads_of_changes_end_in_the_tree_they_made() -> Result<()> {
         let models = std::thread::scope(|scope| -> Result<Vec<Own>> {
             let workers: Vec<_> = (0..8_u64)
                 .map(|thread| {
-                    let (dir, shared, count) = (world.m(&format!("w{thread}")), world.m("shared"), &count);
+                    let (dir, shared, count) =
+                        (world.m(&format!("w{thread}")), world.m("shared"), &count);
                     scope.spawn(move || churn(&dir, &shared, thread + 1, end, count))
                 })
                 .collect();
             // Meanwhile lower directories move under the same parents.
             let mover = scope.spawn(|| -> Result<()> {
                 while Instant::now() < end {
-                    for (from, to) in [("w0/sub", "w1/moved"), ("w1/moved", "shared/sub"), ("shared/sub", "w0/sub")] {
-                        fs::rename(world.m(from), world.m(to)).with_context(|| format!("{from} to {to}"))?;
-                        same(common::read(world.m(&format!("{to}/x")))?, "x", "in the moved directory")?;
+                    for (from, to) in [
+                        ("w0/sub", "w1/moved"),
+                        ("w1/moved", "shared/sub"),
+                        ("shared/sub", "w0/sub"),
+                    ] {
+                        fs::rename(world.m(from), world.m(to))
+                            .with_context(|| format!("{from} to {to}"))?;
+                        same(
+                            common::read(world.m(&format!("{to}/x")))?,
+                            "x",
+                            "in the moved directory",
+                        )?;
                         std::thread::sleep(Duration::from_millis(1));
                     }
                 }
                 Ok(())
             });
-            let models = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("panicked"))?);
+            let models = workers
+                .into_iter()
+                .map(|worker| worker.join().map_err(|_| anyhow!("panicked"))?);
             let models = models.collect::<Vec<Result<Own>>>();
             mover.join().map_err(|_| anyhow!("the mover panicked"))??;
             models.into_iter().collect()
         })
         .with_context(|| format!("{threads} threads, {mode:?}"))?;
-        eprintln!("{threads} threads, {mode:?}: {} operations", count.load(Ordering::Relaxed));
+        eprintln!(
+            "{threads} threads, {mode:?}: {} operations",
+            count.load(Ordering::Relaxed)
+        );
         for round in ["in the end", "after remount"] {
             for (thread, own) in models.iter().enumerate() {
                 let dir = world.m(&format!("w{thread}"));
                 let mut found = Own::new();
-                for name in names(&dir)?.into_iter().filter(|name| name != "sub" && name != "moved") {
+                for name in names(&dir)?
+                    .into_iter()
+                    .filter(|name| name != "sub" && name != "moved")
+                {
                     found.insert(name.clone(), common::read(dir.join(&name))?);
                 }
                 same(&found, own, &format!("w{thread} {round}"))?;
             }
-            same(names(world.m("shared"))?, Vec::<String>::new(), "the shared directory")?;
+            same(
+                names(world.m("shared"))?,
+                Vec::<String>::new(),
+                "the shared directory",
+            )?;
             same(common::read(world.m("w0/sub/x"))?, "x", round)?;
             world.remount()?;
         }
@@ -336,32 +270,42 @@ fn eight_threads_of_changes_end_in_the_tree_they_made() -> Result<()> {
 #[test]
 fn names_of_one_file_stay_one_file_under_load() -> Result<()> {
     for (threads, mode) in SETTINGS {
-        let Some(world) = World::new("links")? else { return Ok(()) };
+        let Some(world) = World::new("links")? else {
+            return Ok(());
+        };
         let mut world = world.rule("/", "tmpfs").threads(threads).passthrough(mode);
         for n in 0..50 {
             world.put(&format!("image/d/{n}-a"), "start")?;
             for other in ["b", "c", "d"] {
-                fs::hard_link(world.at(&format!("image/d/{n}-a")), world.at(&format!("image/d/{n}-{other}")))?;
+                fs::hard_link(
+                    world.at(&format!("image/d/{n}-a")),
+                    world.at(&format!("image/d/{n}-{other}")),
+                )?;
             }
         }
         world.start()?;
         for n in 0..50 {
             let at = |name: &str| world.m(&format!("d/{n}-{name}"));
-            let bodies = ["a", "b", "c", "d"].map(|name| -> Box<dyn FnOnce() -> Result<()> + Send> {
-                let (path, link) = (at(name), at(&format!("new-{name}")));
-                Box::new(move || {
-                    common::append(&path, name.as_bytes())?;
-                    fs::hard_link(&path, &link).context("link")?;
-                    common::append(&link, name.as_bytes())
-                })
-            });
+            let bodies =
+                ["a", "b", "c", "d"].map(|name| -> Box<dyn FnOnce() -> Result<()> + Send> {
+                    let (path, link) = (at(name), at(&format!("new-{name}")));
+                    Box::new(move || {
+                        common::append(&path, name.as_bytes())?;
+                        fs::hard_link(&path, &link).context("link")?;
+                        common::append(&link, name.as_bytes())
+                    })
+                });
             all(bodies.into())?;
             let number = ino(at("a"))?;
             let content = common::read(at("a"))?;
             same(content.len(), 5 + 8, &format!("lost an append: {content}"))?;
             for name in ["a", "b", "c", "d", "new-a", "new-b", "new-c", "new-d"] {
                 let meta = common::meta(at(name))?;
-                same((meta.ino(), meta.nlink()), (number, 8), &format!("number and links of {n}-{name}"))?;
+                same(
+                    (meta.ino(), meta.nlink()),
+                    (number, 8),
+                    &format!("number and links of {n}-{name}"),
+                )?;
                 same(common::read(at(name))?, content.as_str(), "content")?;
             }
         }
@@ -369,12 +313,18 @@ fn names_of_one_file_stay_one_file_under_load() -> Result<()> {
     Ok(())
 }
 
+// BUG: fails until readers no longer see zeros while a file is truncated and written.
 /// One replaces the content of a file in the usual way, others read it: they see it, or a part, or nothing.
 #[test]
 fn readers_never_see_bytes_nobody_wrote() -> Result<()> {
     for (threads, mode) in SETTINGS {
-        let Some(world) = World::new("truncate")? else { return Ok(()) };
-        let mut world = world.rule("/v/", "tmpfs").threads(threads).passthrough(mode);
+        let Some(world) = World::new("truncate")? else {
+            return Ok(());
+        };
+        let mut world = world
+            .rule("/v/", "tmpfs")
+            .threads(threads)
+            .passthrough(mode);
         world.put("image/v/f", "content")?;
         world.start()?;
         let path = &world.m("v/f");
@@ -393,10 +343,15 @@ fn readers_never_see_bytes_nobody_wrote() -> Result<()> {
                     let text = fs::read(path)?;
                     reads += 1;
                     if !b"content".starts_with(&text) {
-                        *strange.entry(String::from_utf8_lossy(&text).into_owned()).or_insert(0) += 1;
+                        *strange
+                            .entry(String::from_utf8_lossy(&text).into_owned())
+                            .or_insert(0) += 1;
                     }
                 }
-                ensure!(strange.is_empty(), "{threads} threads, {mode:?}: of {reads} reads: {strange:?}");
+                ensure!(
+                    strange.is_empty(),
+                    "{threads} threads, {mode:?}: of {reads} reads: {strange:?}"
+                );
                 Ok(())
             }));
         }

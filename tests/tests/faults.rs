@@ -8,11 +8,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use common::snapshot::snapshot;
-use common::{Code, On, World, append, exists, fails, meta, name, names, read, run, same, wait_for, write_at};
+use common::{Code, World, append, exists, fails, meta, name, names, read, run, same, write_at};
 use rustix::io::Errno;
 
 /// A small tmpfs over a store's directory.
@@ -23,7 +22,15 @@ struct Small {
 impl Small {
     fn over(world: &World, store: &str, options: &str) -> Result<Self> {
         let at = world.at(store);
-        run(&["mount", "-t", "tmpfs", "-o", &format!("mode=755,{options}"), "tmpfs", text(&at)])?;
+        run(&[
+            "mount",
+            "-t",
+            "tmpfs",
+            "-o",
+            &format!("mode=755,{options}"),
+            "tmpfs",
+            text(&at),
+        ])?;
         Ok(Self { at })
     }
 
@@ -61,7 +68,9 @@ fn fill(path: &Path) -> Result<()> {
 
 #[test]
 fn a_full_volatile_store_says_so_and_harms_nothing() -> Result<()> {
-    let Some(world) = World::new("full")? else { return Ok(()) };
+    let Some(world) = World::new("full")? else {
+        return Ok(());
+    };
     let mut world = world.rule("/v/", "tmpfs");
     let small = Small::over(&world, "vol", "size=2m,nr_inodes=200")?;
     world.put("image/image-file", "image")?;
@@ -72,10 +81,16 @@ fn a_full_volatile_store_says_so_and_harms_nothing() -> Result<()> {
     world.start()?;
     fs::write(world.m("v/own"), "own")?;
     fill(&world.m("v/filler"))?;
-    fails(append(world.m("v/lower"), b"x").map_err(code), Errno::NOSPC).context("copy-up of a big file")?;
-    fails(append(world.m("v/tiny"), b"x").map_err(code), Errno::NOSPC).context("copy-up of a small file")?;
+    fails(append(world.m("v/lower"), b"x").map_err(code), Errno::NOSPC)
+        .context("copy-up of a big file")?;
+    fails(append(world.m("v/tiny"), b"x").map_err(code), Errno::NOSPC)
+        .context("copy-up of a small file")?;
     fails(fs::write(world.m("v/new"), vec![0; 65536]), Errno::NOSPC).context("a new file")?;
-    same(fs::read(world.m("v/lower"))?, vec![b'l'; 1 << 20], "the lower file")?;
+    same(
+        fs::read(world.m("v/lower"))?,
+        vec![b'l'; 1 << 20],
+        "the lower file",
+    )?;
     same(read(world.m("v/own"))?, "own", "an own file")?;
     same(read(world.m("v/tiny"))?, "tiny", "a lower file")?;
     lives(&world)?;
@@ -84,7 +99,11 @@ fn a_full_volatile_store_says_so_and_harms_nothing() -> Result<()> {
     append(world.m("v/tiny"), b"+x")?;
     same(read(world.m("v/tiny"))?, "tiny+x", "after room was made")?;
     append(world.m("v/lower"), b"x")?;
-    same(meta(world.m("v/lower"))?.len(), (1 << 20) + 1, "after room was made")?;
+    same(
+        meta(world.m("v/lower"))?.len(),
+        (1 << 20) + 1,
+        "after room was made",
+    )?;
     // No inodes: mkdir, create, symlink, whiteouts.
     let mut made = 0;
     let error = loop {
@@ -96,9 +115,15 @@ fn a_full_volatile_store_says_so_and_harms_nothing() -> Result<()> {
     };
     fails(Err::<(), _>(error), Errno::NOSPC)?;
     fails(File::create(world.m("v/file")), Errno::NOSPC)?;
-    fails(std::os::unix::fs::symlink("x", world.m("v/link")), Errno::NOSPC)?;
+    fails(
+        std::os::unix::fs::symlink("x", world.m("v/link")),
+        Errno::NOSPC,
+    )?;
     let removed = fs::remove_file(world.m("v/d/x"));
-    ensure!(removed.is_ok() != exists(world.m("v/d/x")), "neither removed nor there: {removed:?}");
+    ensure!(
+        removed.is_ok() != exists(world.m("v/d/x")),
+        "neither removed nor there: {removed:?}"
+    );
     lives(&world)?;
     for n in 0..made {
         fs::remove_dir(world.m(&format!("v/dir{n}")))?;
@@ -107,7 +132,10 @@ fn a_full_volatile_store_says_so_and_harms_nothing() -> Result<()> {
     ensure!(snapshot(&world.at("image"))? == lower, "the image changed");
     // Nothing half-made is left in the store.
     let left = world.at("vol/.statelite.work");
-    let left: Vec<String> = names(&left)?.into_iter().filter(|name| name.starts_with("tmp.")).collect();
+    let left: Vec<String> = names(&left)?
+        .into_iter()
+        .filter(|name| name.starts_with("tmp."))
+        .collect();
     same(left, Vec::<String>::new(), "left in the work directory")?;
     world.stop()?;
     drop(small);
@@ -122,7 +150,9 @@ fn code(error: anyhow::Error) -> Errno {
 
 #[test]
 fn a_full_persistent_store_shows_nothing_half_seeded() -> Result<()> {
-    let Some(world) = World::new("full seed")? else { return Ok(()) };
+    let Some(world) = World::new("full seed")? else {
+        return Ok(());
+    };
     let mut world = world.rule("/p/", "persistent");
     let small = Small::over(&world, "per", "size=1m")?;
     world.put("image/image-file", "image")?;
@@ -137,7 +167,11 @@ fn a_full_persistent_store_shows_nothing_half_seeded() -> Result<()> {
     small.remount("size=64m")?;
     same(names(world.m("p"))?.len(), 40, "names once there is room")?;
     for n in 0..40 {
-        same(fs::read(world.m(&format!("p/{n}")))?, vec![b'p'; 100_000], "content once there is room")?;
+        same(
+            fs::read(world.m(&format!("p/{n}")))?,
+            vec![b'p'; 100_000],
+            "content once there is room",
+        )?;
     }
     world.stop()?;
     drop(small);
@@ -146,8 +180,14 @@ fn a_full_persistent_store_shows_nothing_half_seeded() -> Result<()> {
 
 #[test]
 fn a_store_that_turns_read_only_says_so() -> Result<()> {
-    for (store, option) in [("vol", "tmpfs"), ("per", "persistent"), ("loc", "localdisk")] {
-        let Some(world) = World::new("read-only store")? else { return Ok(()) };
+    for (store, option) in [
+        ("vol", "tmpfs"),
+        ("per", "persistent"),
+        ("loc", "localdisk"),
+    ] {
+        let Some(world) = World::new("read-only store")? else {
+            return Ok(());
+        };
         let mut world = world.rule("/s/", option);
         // Read-only for all its mounts, as a file system after an error.
         let file = world.at("store.img");
@@ -165,17 +205,37 @@ fn a_store_that_turns_read_only_says_so() -> Result<()> {
         small.remount("ro")?;
         let wanted = Errno::ROFS;
         for (what, outcome) in [
-            ("write to an own file", write_at(world.m("s/own"), b"x", 0).map_err(code)),
-            ("copy-up", write_at(world.m("s/other"), b"x", 0).map_err(code)),
-            ("create", fs::write(world.m("s/new"), "").map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))),
+            (
+                "write to an own file",
+                write_at(world.m("s/own"), b"x", 0).map_err(code),
+            ),
+            (
+                "copy-up",
+                write_at(world.m("s/other"), b"x", 0).map_err(code),
+            ),
+            (
+                "create",
+                fs::write(world.m("s/new"), "")
+                    .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO)),
+            ),
             ("mkdir", rustix::fs::mkdir(world.m("s/dir"), 0o755.into())),
             ("unlink", rustix::fs::unlink(world.m("s/own"))),
-            ("rename", rustix::fs::rename(world.m("s/own"), world.m("s/moved"))),
+            (
+                "rename",
+                rustix::fs::rename(world.m("s/own"), world.m("s/moved")),
+            ),
             ("chmod", rustix::fs::chmod(world.m("s/own"), 0o600.into())),
-            ("link", rustix::fs::link(world.m("s/own"), world.m("s/link"))),
+            (
+                "link",
+                rustix::fs::link(world.m("s/own"), world.m("s/link")),
+            ),
         ] {
             let got = outcome.err().map_or(0, |errno| Code::from(errno).0);
-            ensure!(got == wanted.raw_os_error(), "{store}: {what}: {}", name(got));
+            ensure!(
+                got == wanted.raw_os_error(),
+                "{store}: {what}: {}",
+                name(got)
+            );
         }
         same(read(world.m("s/lower"))?, "Lower", store)?;
         same(read(world.m("s/other"))?, "other", store)?;
@@ -195,118 +255,46 @@ fn a_store_that_turns_read_only_says_so() -> Result<()> {
 #[test]
 fn a_persistent_store_that_vanishes_takes_nothing_else_along() -> Result<()> {
     for how in ["removed", "unmounted"] {
-        let Some(world) = World::new("vanish")? else { return Ok(()) };
+        let Some(world) = World::new("vanish")? else {
+            return Ok(());
+        };
         let mut world = world.rule("/p/", "persistent").rule("/v/", "tmpfs");
-        let small = (how == "unmounted").then(|| Small::over(&world, "per", "size=64m")).transpose()?;
+        let small = (how == "unmounted")
+            .then(|| Small::over(&world, "per", "size=64m"))
+            .transpose()?;
         world.put("image/image-file", "image")?;
         world.put("image/p/f", "p")?;
         world.put("image/v/f", "v")?;
         world.start()?;
         fs::write(world.m("p/own"), "own")?;
-        let open = OpenOptions::new().read(true).write(true).open(world.m("p/f"))?;
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(world.m("p/f"))?;
         if how == "removed" {
             fs::remove_dir_all(world.at("per/p"))?;
             fs::remove_dir_all(world.at("per"))?;
             let outcome = fs::write(world.m("p/new"), "");
             let got = outcome.err().map_or(0, |error| Code::from(error).0);
-            let fits = [Errno::NOENT, Errno::STALE, Errno::IO].map(Errno::raw_os_error).contains(&got);
+            let fits = [Errno::NOENT, Errno::STALE, Errno::IO]
+                .map(Errno::raw_os_error)
+                .contains(&got);
             ensure!(fits, "{how}: a new file in what is gone: {}", name(got));
-            ensure!(fs::create_dir(world.m("p/dir")).is_err(), "{how}: mkdir in what is gone");
+            ensure!(
+                fs::create_dir(world.m("p/dir")).is_err(),
+                "{how}: mkdir in what is gone"
+            );
         } else {
             // Layers are held by descriptors: an unmounted store goes on for this mount.
             drop(small);
             fs::write(world.m("p/new"), "new")?;
             same(read(world.m("p/own"))?, "own", how)?;
         }
-        open.write_all_at(b"P", 0).with_context(|| format!("{how}: an open file"))?;
+        open.write_all_at(b"P", 0)
+            .with_context(|| format!("{how}: an open file"))?;
         fs::write(world.m("v/f"), "mine").with_context(|| how.to_owned())?;
         same(read(world.m("v/f"))?, "mine", how)?;
         lives(&world)?;
     }
-    Ok(())
-}
-
-/// Ends the daemon at once, and takes the dead mount away.
-fn kill(world: &mut World, pid: u64) -> Result<()> {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid)?).context("pid 0")?;
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
-    let proc = format!("/proc/{}/mem", pid.as_raw_nonzero());
-    wait_for(Duration::from_secs(20), "the daemon to die", || {
-        let state = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-        !Path::new(&proc).exists() || state.is_empty() || state.contains(") Z ")
-    })?;
-    run(&["umount", "-l", text(&world.at("m"))])?;
-    world.abandon();
-    Ok(())
-}
-
-#[test]
-fn a_daemon_killed_while_seeding_leaves_nothing_half() -> Result<()> {
-    let mut killed_midway = 0;
-    for wait in [20, 60, 150, 400] {
-        let Some(world) = World::on("kill seed", On::Disk)? else { return Ok(()) };
-        let mut world = world.rule("/p/", "persistent").rule("/l/", "localdisk");
-        for top in ["p", "l"] {
-            for n in 0..600 {
-                world.put(&format!("image/{top}/{}/{n}", n % 10), vec![b'a' + (n % 26) as u8; 20_000])?;
-            }
-            world.put(&format!("image/{top}/big"), vec![b'B'; 48 << 20])?;
-        }
-        let wanted = [snapshot(&world.at("image/p"))?, snapshot(&world.at("image/l"))?];
-        world.start()?;
-        let pid = world.status()?.number("pid")?;
-        let users = ["p", "l"].map(|top| {
-            let dir = world.m(top);
-            std::thread::spawn(move || names(dir).is_ok())
-        });
-        std::thread::sleep(Duration::from_millis(wait));
-        kill(&mut world, pid)?;
-        for user in users {
-            killed_midway += usize::from(!user.join().unwrap_or(true));
-        }
-        for (at, store) in ["per/p", "loc/l"].iter().enumerate() {
-            if exists(world.at(store)) {
-                let lines = common::snapshot::differences(&snapshot(&world.at(store))?, &wanted[at]);
-                ensure!(lines.is_empty(), "after {wait} ms {store} is half seeded: {} differences", lines.len());
-            }
-        }
-        world.start()?;
-        for (at, top) in ["p", "l"].iter().enumerate() {
-            let lines = common::snapshot::differences(&snapshot(&world.m(top))?, &wanted[at]);
-            ensure!(lines.is_empty(), "after {wait} ms: {} differences: {:?}", lines.len(), lines.first());
-        }
-        let left = names(world.at("per/.statelite.work/seed")).unwrap_or_default();
-        same(left, Vec::<String>::new(), "left of the seed")?;
-    }
-    ensure!(killed_midway > 0, "no seed was interrupted");
-    Ok(())
-}
-
-#[test]
-fn a_daemon_killed_during_copy_up_leaves_the_old_or_the_new_file() -> Result<()> {
-    let mut early = 0;
-    for wait in [5, 20, 50, 100, 200] {
-        let Some(world) = World::on("kill copy-up", On::Disk)? else { return Ok(()) };
-        let mut world = world.rule("/v/", "tmpfs");
-        let old = vec![b'o'; 96 << 20];
-        world.put("image/v/big", &old)?;
-        world.start()?;
-        let pid = world.status()?.number("pid")?;
-        let path = world.m("v/big");
-        let writer = std::thread::spawn(move || append(path, b"new").is_ok());
-        std::thread::sleep(Duration::from_millis(wait));
-        kill(&mut world, pid)?;
-        early += usize::from(!writer.join().unwrap_or(true));
-        world.start()?;
-        let got = fs::read(world.m("v/big"))?;
-        ensure!(got.len() == old.len() || got.len() == old.len() + 3, "after {wait} ms: {} bytes", got.len());
-        ensure!(got[..old.len()] == old[..], "after {wait} ms: content differs");
-        let left: Vec<String> =
-            names(world.at("vol/.statelite.work"))?.into_iter().filter(|name| name.starts_with("tmp.")).collect();
-        same(left, Vec::<String>::new(), "left in the work directory")?;
-        append(world.m("v/big"), b"again")?;
-        ensure!(read(world.m("v/big"))?.ends_with("again"), "after {wait} ms: it cannot be changed");
-    }
-    ensure!(early > 0, "no copy-up was interrupted");
     Ok(())
 }

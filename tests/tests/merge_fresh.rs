@@ -36,7 +36,17 @@ fn edit(world: &World) -> Result<()> {
 
 /// What the layers are before, all looked at once so that it is cached.
 fn prepare(world: &World) -> Result<()> {
-    for file in ["place", "replaced", "removed", "dir/x", "dirgone/x", "vol/hides", "vol/sub/x", "mode", "kind"] {
+    for file in [
+        "place",
+        "replaced",
+        "removed",
+        "dir/x",
+        "dirgone/x",
+        "vol/hides",
+        "vol/sub/x",
+        "mode",
+        "kind",
+    ] {
         world.put(&format!("image/{file}"), "old")?;
     }
     common::chmod(world.at("image/mode"), 0o644)?;
@@ -47,8 +57,18 @@ fn prepare(world: &World) -> Result<()> {
 
 fn look(world: &World) {
     for file in [
-        "place", "replaced", "removed", "dir/x", "dir/appeared", "dirgone/x", "vol/hides", "vol/tree", "vol/sub/x",
-        "vol/sub/appeared", "mode", "kind",
+        "place",
+        "replaced",
+        "removed",
+        "dir/x",
+        "dir/appeared",
+        "dirgone/x",
+        "vol/hides",
+        "vol/tree",
+        "vol/sub/x",
+        "vol/sub/appeared",
+        "mode",
+        "kind",
     ] {
         let _ = fs::read(world.m(file));
         let _ = fs::metadata(world.m(file));
@@ -62,16 +82,35 @@ fn look(world: &World) {
 fn edited(world: &World) -> Result<()> {
     same(read(world.m("place"))?, "edited in place", "place")?;
     same(meta(world.m("place"))?.len(), 15, "place size")?;
-    same(read(world.m("replaced"))?, "replaced by a new file", "replaced")?;
+    same(
+        read(world.m("replaced"))?,
+        "replaced by a new file",
+        "replaced",
+    )?;
     ensure!(!exists(world.m("removed")), "removed");
     same(names(world.m("dir"))?, ["appeared", "x"], "dir")?;
     same(read(world.m("dir/appeared"))?, "new", "appeared")?;
-    ensure!(!exists(world.m("dirgone")) && !exists(world.m("dirgone/x")), "dirgone");
-    same(fs::read_link(world.m("link"))?, Path::new("elsewhere").to_path_buf(), "link")?;
+    ensure!(
+        !exists(world.m("dirgone")) && !exists(world.m("dirgone/x")),
+        "dirgone"
+    );
+    same(
+        fs::read_link(world.m("link"))?,
+        Path::new("elsewhere").to_path_buf(),
+        "link",
+    )?;
     same(read(world.m("vol/tree"))?, "tree edited", "tree")?;
-    same(read(world.m("vol/hides"))?, "tree now hides the image", "hides")?;
+    same(
+        read(world.m("vol/hides"))?,
+        "tree now hides the image",
+        "hides",
+    )?;
     same(names(world.m("vol/sub"))?, ["appeared", "x"], "union")?;
-    same(std::os::unix::fs::MetadataExt::mode(&meta(world.m("mode"))?) & 0o777, 0o600, "mode")?;
+    same(
+        std::os::unix::fs::MetadataExt::mode(&meta(world.m("mode"))?) & 0o777,
+        0o600,
+        "mode",
+    )?;
     ensure!(meta(world.m("kind"))?.is_dir(), "kind");
     same(
         names(world.m(""))?,
@@ -93,8 +132,14 @@ fn unedited(world: &World) -> Result<()> {
 #[test]
 fn live_layers_show_edits_within_two_seconds() -> Result<()> {
     for mode in [Passthrough::Auto, Passthrough::Off] {
-        let Some(world) = World::new("live")? else { return Ok(()) };
-        let mut world = world.trees().rule("/vol/", "tmpfs").freshness("live").passthrough(mode);
+        let Some(world) = World::new("live")? else {
+            return Ok(());
+        };
+        let mut world = world
+            .trees()
+            .rule("/vol/", "tmpfs")
+            .freshness("live")
+            .passthrough(mode);
         prepare(&world)?;
         world.start()?;
         look(&world);
@@ -112,7 +157,9 @@ fn live_layers_show_edits_within_two_seconds() -> Result<()> {
 
 #[test]
 fn published_layers_show_edits_when_a_generation_is_announced() -> Result<()> {
-    let Some(world) = World::new("published")? else { return Ok(()) };
+    let Some(world) = World::new("published")? else {
+        return Ok(());
+    };
     let mut world = world.trees().rule("/vol/", "tmpfs").freshness("published");
     prepare(&world)?;
     world.start()?;
@@ -120,7 +167,11 @@ fn published_layers_show_edits_when_a_generation_is_announced() -> Result<()> {
     edit(&world)?;
     std::thread::sleep(SOON);
     unedited(&world)?;
-    let rules = world.spec.trees.iter().flat_map(|t| ["--tree".to_owned(), t.display().to_string()]);
+    let rules = world
+        .spec
+        .trees
+        .iter()
+        .flat_map(|t| ["--tree".to_owned(), t.display().to_string()]);
     let mut words: Vec<String> = rules.collect();
     words.extend(["--rule", "/vol/=tmpfs", "--new-generation"].map(str::to_owned));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -131,8 +182,14 @@ fn published_layers_show_edits_when_a_generation_is_announced() -> Result<()> {
 
 #[test]
 fn a_changed_file_is_never_half_old() -> Result<()> {
-    for (mode, in_place) in [(Passthrough::Auto, false), (Passthrough::Off, false), (Passthrough::Off, true)] {
-        let Some(world) = World::new("half")? else { return Ok(()) };
+    for (mode, in_place) in [
+        (Passthrough::Auto, false),
+        (Passthrough::Off, false),
+        (Passthrough::Off, true),
+    ] {
+        let Some(world) = World::new("half")? else {
+            return Ok(());
+        };
         let mut world = world.freshness("live").passthrough(mode);
         let size = |generation: usize| 200_000 + generation * 3_000;
         let content = |generation: usize| vec![b'a' + (generation % 26) as u8; size(generation)];
@@ -146,15 +203,21 @@ fn a_changed_file_is_never_half_old() -> Result<()> {
                 while !done.load(Ordering::Relaxed) {
                     let data = match fs::read(&path) {
                         // A name that was replaced between lookup and open is looked up again by the kernel once.
-                        Err(error) if error.raw_os_error() == Some(Errno::STALE.raw_os_error()) => continue,
+                        Err(error) if error.raw_os_error() == Some(Errno::STALE.raw_os_error()) => {
+                            continue;
+                        }
                         other => other?,
                     };
                     if in_place {
                         continue;
                     }
                     let first = data.first().copied().unwrap_or_default();
-                    ensure!(data.iter().all(|byte| *byte == first), "content of two generations");
-                    let fits = (0..60).any(|g| size(g) == data.len() && content(g).first() == Some(&first));
+                    ensure!(
+                        data.iter().all(|byte| *byte == first),
+                        "content of two generations"
+                    );
+                    let fits = (0..60)
+                        .any(|g| size(g) == data.len() && content(g).first() == Some(&first));
                     ensure!(fits, "{} bytes of {:?}", data.len(), char::from(first));
                     seen.insert(data.len());
                 }
@@ -170,12 +233,16 @@ fn a_changed_file_is_never_half_old() -> Result<()> {
                 std::thread::sleep(Duration::from_millis(150));
             }
             done.store(true, Ordering::Relaxed);
-            let seen = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
+            let seen = reader
+                .join()
+                .map_err(|_| anyhow::anyhow!("the reader panicked"))??;
             ensure!(in_place || seen >= 3, "only {seen} generations seen");
             Ok(())
         })?;
         // At rest the last one shows, whole.
-        wait_for(SOON, "the last generation", || fs::read(world.m("f")).is_ok_and(|data| data == content(30)))?;
+        wait_for(SOON, "the last generation", || {
+            fs::read(world.m("f")).is_ok_and(|data| data == content(30))
+        })?;
         same(meta(world.m("f"))?.len(), size(30) as u64, "size")?;
     }
     Ok(())
@@ -183,7 +250,9 @@ fn a_changed_file_is_never_half_old() -> Result<()> {
 
 #[test]
 fn a_lower_edit_does_not_touch_what_was_copied_up() -> Result<()> {
-    let Some(world) = World::new("copied")? else { return Ok(()) };
+    let Some(world) = World::new("copied")? else {
+        return Ok(());
+    };
     let mut world = world.rule("/", "tmpfs").freshness("live");
     world.put("image/d/f", "old")?;
     world.put("image/d/gone", "old")?;
@@ -211,7 +280,10 @@ impl Helper {
 
     fn install() -> Result<Self> {
         let _ = fs::remove_file(Self::PATH);
-        symlink(statelite_tests::paths::statelitefs()?.canonicalize()?, Self::PATH)?;
+        symlink(
+            statelite_tests::paths::statelitefs()?.canonicalize()?,
+            Self::PATH,
+        )?;
         Ok(Self)
     }
 }
@@ -233,7 +305,9 @@ impl Drop for Mounted<'_> {
 
 #[test]
 fn mount_8_can_mount_it_with_overlayfs_options() -> Result<()> {
-    let Some(world) = World::new("helper")? else { return Ok(()) };
+    let Some(world) = World::new("helper")? else {
+        return Ok(());
+    };
     world.put("image/f", "image")?;
     world.put("image/g", "image")?;
     world.put("t1/g", "tree")?;
@@ -241,15 +315,31 @@ fn mount_8_can_mount_it_with_overlayfs_options() -> Result<()> {
     let at = |name: &str| world.at(name).display().to_string();
     let (up, work, m) = (world.dir("vol/up")?, world.dir("vol/work")?, at("m"));
     let lower = format!("lowerdir={}:{}", at("t1"), at("image"));
-    let upper = format!("{lower},upperdir={},workdir={}", up.display(), work.display());
+    let upper = format!(
+        "{lower},upperdir={},workdir={}",
+        up.display(),
+        work.display()
+    );
     {
-        run(&["mount", "-t", "fuse.statelitefs", "-o", &upper, "merged", &m])?;
+        run(&[
+            "mount",
+            "-t",
+            "fuse.statelitefs",
+            "-o",
+            &upper,
+            "merged",
+            &m,
+        ])?;
         let _mounted = Mounted(&m);
         same(read(world.m("g"))?, "tree", "first lower directory")?;
         fs::write(world.m("f"), "mine")?;
         fs::remove_file(world.m("g"))?;
         let entry = statelite_tests::mountinfo::at(&world.at("m"))?;
-        same(entry.map(|entry| entry.fstype), Some("fuse.statelitefs".to_owned()), "type")?;
+        same(
+            entry.map(|entry| entry.fstype),
+            Some("fuse.statelitefs".to_owned()),
+            "type",
+        )?;
     }
     same(read(up.join("f"))?, "mine", "upperdir")?;
     // The same directories under kernel overlayfs show the same.
@@ -257,17 +347,36 @@ fn mount_8_can_mount_it_with_overlayfs_options() -> Result<()> {
         run(&["mount", "-t", "overlay", "-o", &upper, "overlay", &m])?;
         let _mounted = Mounted(&m);
         same(read(world.m("f"))?, "mine", "overlayfs")?;
-        ensure!(!exists(world.m("g")), "overlayfs does not know the whiteout");
+        ensure!(
+            !exists(world.m("g")),
+            "overlayfs does not know the whiteout"
+        );
     }
     {
-        run(&["mount", "-t", "fuse.statelitefs", "-o", &lower, "merged", &m])?;
+        run(&[
+            "mount",
+            "-t",
+            "fuse.statelitefs",
+            "-o",
+            &lower,
+            "merged",
+            &m,
+        ])?;
         let _mounted = Mounted(&m);
         same(read(world.m("g"))?, "tree", "without upperdir")?;
         fails(fs::write(world.m("f"), ""), Errno::ROFS)?;
     }
     {
         let image = at("image");
-        run(&["mount", "-t", "fuse.statelitefs", "-o", "ro,rule=/=tmpfs", &image, &m])?;
+        run(&[
+            "mount",
+            "-t",
+            "fuse.statelitefs",
+            "-o",
+            "ro,rule=/=tmpfs",
+            &image,
+            &m,
+        ])?;
         let _mounted = Mounted(&m);
         same(read(world.m("f"))?, "image", "image as the source")?;
         fails(fs::write(world.m("f"), ""), Errno::ROFS)?;

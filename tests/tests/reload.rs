@@ -2,21 +2,21 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use common::snapshot::snapshot;
-use common::{World, append, env, exists, fails, meta, names, read, same};
+use common::{World, append, exists, fails, meta, names, read, same};
 use rustix::io::Errno;
 use statelite_tests::litefile::write_tables;
 
 #[test]
 fn image_to_volatile_and_back_parks_the_changes() -> Result<()> {
-    let Some(world) = World::new("park")? else { return Ok(()) };
+    let Some(world) = World::new("park")? else {
+        return Ok(());
+    };
     let mut world = world.trees().rule("/other/", "tmpfs");
     world.put("image/etc/f", "image")?;
     world.put("image/etc/gone", "image")?;
@@ -33,15 +33,26 @@ fn image_to_volatile_and_back_parks_the_changes() -> Result<()> {
     fs::write(world.m("etc/new"), "new")?;
     for _ in 0..3 {
         let outcome = world.reload_ok(&[("/other/", "tmpfs")])?;
-        ensure!(outcome.stdout.contains("/etc"), "the parked path is not listed: {outcome}");
+        ensure!(
+            outcome.stdout.contains("/etc"),
+            "the parked path is not listed: {outcome}"
+        );
         same(names(world.m("etc"))?, ["f", "gone"], "image again")?;
         same(read(world.m("etc/f"))?, "image", "image again")?;
         same(meta(world.m("etc/f"))?.len(), 5, "size")?;
         fails(fs::write(world.m("etc/f"), ""), Errno::ROFS)?;
         ensure!(!exists(world.m("etc/new")), "a parked file shows");
         world.reload_ok(&[("/other/", "tmpfs"), ("/etc/", "tmpfs")])?;
-        same(names(world.m("etc"))?, ["f", "new", "tree"], "volatile again")?;
-        same(read(world.m("etc/f"))?, "image+mine", "parked change is back")?;
+        same(
+            names(world.m("etc"))?,
+            ["f", "new", "tree"],
+            "volatile again",
+        )?;
+        same(
+            read(world.m("etc/f"))?,
+            "image+mine",
+            "parked change is back",
+        )?;
         same(read(world.m("etc/new"))?, "new", "parked file is back")?;
     }
     Ok(())
@@ -49,7 +60,9 @@ fn image_to_volatile_and_back_parks_the_changes() -> Result<()> {
 
 #[test]
 fn every_placement_can_follow_the_image() -> Result<()> {
-    let Some(world) = World::new("transitions")? else { return Ok(()) };
+    let Some(world) = World::new("transitions")? else {
+        return Ok(());
+    };
     let mut world = world.trees().rule("/none/", "tmpfs");
     for layer in ["image", "t1", "t2"] {
         world.put(&format!("{layer}/f"), format!("{layer}\n"))?;
@@ -86,8 +99,16 @@ fn every_placement_can_follow_the_image() -> Result<()> {
         world.reload_ok(&[none])?;
         image(&world)?;
         world.reload_ok(&[none, ("/f", option), ("/d/", option)])?;
-        same(read(world.m("f"))?, "t1\nmine", "the stored copy is where it was")?;
-        same(names(world.m("d"))?, ["image", "t1", "t2"], "the stored copy is where it was")?;
+        same(
+            read(world.m("f"))?,
+            "t1\nmine",
+            "the stored copy is where it was",
+        )?;
+        same(
+            names(world.m("d"))?,
+            ["image", "t1", "t2"],
+            "the stored copy is where it was",
+        )?;
         world.reload_ok(&[none])?;
         image(&world)?;
     }
@@ -96,7 +117,9 @@ fn every_placement_can_follow_the_image() -> Result<()> {
 
 #[test]
 fn moving_own_files_to_another_store_is_refused_whole() -> Result<()> {
-    let Some(world) = World::new("refused")? else { return Ok(()) };
+    let Some(world) = World::new("refused")? else {
+        return Ok(());
+    };
     let mut world = world.rule("/v/", "tmpfs").rule("/clean/", "tmpfs");
     for file in ["v/f", "clean/f", "u/f"] {
         world.put(&format!("image/{file}"), "image")?;
@@ -105,15 +128,32 @@ fn moving_own_files_to_another_store_is_refused_whole() -> Result<()> {
     append(world.m("v/f"), b"+mine")?;
     let (shown, stored) = (snapshot(&world.m(""))?, snapshot(&world.at("per"))?);
     let generation = world.status()?.number("generation")?;
-    let outcome = world.reload(&[("/v/", "persistent"), ("/clean/", "ro"), ("/u/", "persistent"), ("/new/", "tmpfs")])?;
-    ensure!(!outcome.success(), "a reload that loses changes succeeded: {outcome}");
-    ensure!(outcome.text().contains("/v"), "the message does not name the path: {outcome}");
-    same(world.status()?.number("generation")?, generation, "generation")?;
+    let outcome = world.reload(&[
+        ("/v/", "persistent"),
+        ("/clean/", "ro"),
+        ("/u/", "persistent"),
+        ("/new/", "tmpfs"),
+    ])?;
+    ensure!(
+        !outcome.success(),
+        "a reload that loses changes succeeded: {outcome}"
+    );
+    ensure!(
+        outcome.text().contains("/v"),
+        "the message does not name the path: {outcome}"
+    );
+    same(
+        world.status()?.number("generation")?,
+        generation,
+        "generation",
+    )?;
     ensure!(snapshot(&world.m(""))? == shown, "what is shown changed");
     let now = snapshot(&world.at("per"))?;
     let visible = |all: &common::snapshot::Snapshot| -> Vec<String> {
         let names = all.keys().map(|path| path.display().to_string());
-        names.filter(|path| !path.starts_with(".statelite.work")).collect()
+        names
+            .filter(|path| !path.starts_with(".statelite.work"))
+            .collect()
     };
     same(visible(&now), visible(&stored), "the persistent store")?;
     append(world.m("v/f"), b"+more")?;
@@ -123,14 +163,20 @@ fn moving_own_files_to_another_store_is_refused_whole() -> Result<()> {
     for bad in [("/v/", "nonsense"), ("v/", "tmpfs"), ("/v/", "con")] {
         let outcome = world.reload(&[bad])?;
         ensure!(!outcome.success(), "{bad:?} was taken: {outcome}");
-        same(world.status()?.number("generation")?, generation, "generation")?;
+        same(
+            world.status()?.number("generation")?,
+            generation,
+            "generation",
+        )?;
     }
     Ok(())
 }
 
 #[test]
 fn a_bad_table_changes_nothing_and_says_where_it_is_bad() -> Result<()> {
-    let Some(mut world) = World::new("tables")? else { return Ok(()) };
+    let Some(mut world) = World::new("tables")? else {
+        return Ok(());
+    };
     world.put("image/etc/f", "image")?;
     world.put("t1/etc/f", "tree")?;
     let tables = world.at("tables");
@@ -158,43 +204,78 @@ fn a_bad_table_changes_nothing_and_says_where_it_is_bad() -> Result<()> {
         let outcome = world.program(&["reload"], &words)?;
         ensure!(!outcome.success(), "taken: {table}{outcome}");
         let text = outcome.text();
-        ensure!(text.contains("litefile.csv:3:"), "no file, line and column in: {outcome}");
+        ensure!(
+            text.contains("litefile.csv:3:"),
+            "no file, line and column in: {outcome}"
+        );
         ensure!(text.contains("column"), "no column in: {outcome}");
-        same(world.status()?.number("generation")?, generation, "generation")?;
+        same(
+            world.status()?.number("generation")?,
+            generation,
+            "generation",
+        )?;
         same(read(world.m("etc/f"))?, "mine", "what is shown")?;
-        let check = statelite_tests::cmd::Cmd::new(statelite_tests::paths::statelitefs()?).args(["check", &dir]).run()?;
-        ensure!(!check.success() && check.text().contains("litefile.csv:3:"), "check: {check}");
+        let check = statelite_tests::cmd::Cmd::new(statelite_tests::paths::statelitefs()?)
+            .args(["check", &dir])
+            .run()?;
+        ensure!(
+            !check.success() && check.text().contains("litefile.csv:3:"),
+            "check: {check}"
+        );
     }
-    fs::write(tables.join("litefile.csv"), format!("{good}\"ALL\",\"/etc/g\",\"tmpfs\",,\n"))?;
+    fs::write(
+        tables.join("litefile.csv"),
+        format!("{good}\"ALL\",\"/etc/g\",\"tmpfs\",,\n"),
+    )?;
     let outcome = world.program(&["reload"], &words)?;
     ensure!(outcome.success(), "{outcome}");
-    same(names(world.m("etc"))?, ["f", "g", "mtab"], "the new row").or_else(|_| {
-        same(names(world.m("etc"))?, ["f", "g"], "the new row")
-    })
+    same(names(world.m("etc"))?, ["f", "g", "mtab"], "the new row")
+        .or_else(|_| same(names(world.m("etc"))?, ["f", "g"], "the new row"))
 }
 
 #[test]
 fn listed_paths_come_and_go_at_once() -> Result<()> {
-    let Some(world) = World::new("listed")? else { return Ok(()) };
+    let Some(world) = World::new("listed")? else {
+        return Ok(());
+    };
     let mut world = world.rule("/v/", "tmpfs");
     world.put("image/etc/f", "image")?;
     world.put("image/v/x", "x")?;
     world.start()?;
-    let paths = ["a/b/c/file", "a/b/dir", "etc/new", "etc/sub/deep/file", "top", "v/in/p"];
+    let paths = [
+        "a/b/c/file",
+        "a/b/dir",
+        "etc/new",
+        "etc/sub/deep/file",
+        "top",
+        "v/in/p",
+    ];
     let base = ("/v/", "tmpfs");
     let rules = [
-        base, ("/a/b/c/file", "tmpfs"), ("/a/b/dir/", "persistent"), ("/etc/new", "localdisk"),
-        ("/etc/sub/deep/file", "tmpfs"), ("/top", "persistent"), ("/v/in/p", "tmpfs"),
+        base,
+        ("/a/b/c/file", "tmpfs"),
+        ("/a/b/dir/", "persistent"),
+        ("/etc/new", "localdisk"),
+        ("/etc/sub/deep/file", "tmpfs"),
+        ("/top", "persistent"),
+        ("/v/in/p", "tmpfs"),
     ];
     for round in 0..5 {
         // Negative names and listings are cached before.
         for path in paths {
-            ensure!(!exists(world.m(path)), "round {round}: {path} is there without a rule");
+            ensure!(
+                !exists(world.m(path)),
+                "round {round}: {path} is there without a rule"
+            );
         }
         same(names(world.m(""))?, ["etc", "v"], "root before")?;
         same(names(world.m("etc"))?, ["f"], "/etc before")?;
         world.reload_ok(&rules)?;
-        same(names(world.m(""))?, ["a", "etc", "top", "v"], "root listing")?;
+        same(
+            names(world.m(""))?,
+            ["a", "etc", "top", "v"],
+            "root listing",
+        )?;
         same(names(world.m("etc"))?, ["f", "new", "sub"], "/etc listing")?;
         same(names(world.m("a/b"))?, ["c", "dir"], "/a/b listing")?;
         for path in paths {
@@ -212,18 +293,41 @@ fn listed_paths_come_and_go_at_once() -> Result<()> {
 
 #[test]
 fn open_files_and_directories_go_on() -> Result<()> {
-    let Some(world) = World::new("open")? else { return Ok(()) };
-    let mut world = world.trees().rule("/v/", "tmpfs").rule("/p/", "persistent").rule("/c", "con");
-    for (path, content) in [("image/v/f", "image"), ("image/p/f", "image"), ("image/u/f", "image"), ("t1/c", "one"), ("t2/c", "two"), ("image/c", "image")] {
+    let Some(world) = World::new("open")? else {
+        return Ok(());
+    };
+    let mut world = world
+        .trees()
+        .rule("/v/", "tmpfs")
+        .rule("/p/", "persistent")
+        .rule("/c", "con");
+    for (path, content) in [
+        ("image/v/f", "image"),
+        ("image/p/f", "image"),
+        ("image/u/f", "image"),
+        ("t1/c", "one"),
+        ("t2/c", "two"),
+        ("image/c", "image"),
+    ] {
         world.put(path, content)?;
     }
     world.start()?;
-    let volatile = OpenOptions::new().read(true).write(true).open(world.m("v/f"))?;
+    let volatile = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(world.m("v/f"))?;
     volatile.write_all_at(b"IMAGE", 0)?;
-    let persistent = OpenOptions::new().read(true).write(true).open(world.m("p/f"))?;
+    let persistent = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(world.m("p/f"))?;
     let image = File::open(world.m("u/f"))?;
     let mut joined = File::open(world.m("c"))?;
-    let dir = rustix::fs::open(world.m("v"), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty())?;
+    let dir = rustix::fs::open(
+        world.m("v"),
+        rustix::fs::OFlags::DIRECTORY,
+        rustix::fs::Mode::empty(),
+    )?;
     world.reload_ok(&[("/u/", "tmpfs")])?;
     let mut five = [0; 5];
     volatile.read_exact_at(&mut five, 0)?;
@@ -231,7 +335,11 @@ fn open_files_and_directories_go_on() -> Result<()> {
     volatile.write_all_at(b"image!", 0)?;
     persistent.write_all_at(b"more", 0)?;
     persistent.sync_all()?;
-    same(read(world.at("per/p/f"))?, "moree", "an open persistent file")?;
+    same(
+        read(world.at("per/p/f"))?,
+        "moree",
+        "an open persistent file",
+    )?;
     image.read_exact_at(&mut five, 0)?;
     same(&five, b"image", "an open image file")?;
     fs::write(world.m("u/f"), "mine!")?;
@@ -241,111 +349,15 @@ fn open_files_and_directories_go_on() -> Result<()> {
     same(read(world.m("c"))?, "image", "opened anew")?;
     same(read(world.m("v/f"))?, "image", "opened anew")?;
     same(read(world.m("p/f"))?, "image", "opened anew")?;
-    rustix::fs::statat(&dir, "f", rustix::fs::AtFlags::empty()).context("through an open directory")?;
+    rustix::fs::statat(&dir, "f", rustix::fs::AtFlags::empty())
+        .context("through an open directory")?;
     world.reload_ok(&[("/v/", "tmpfs"), ("/p/", "persistent"), ("/c", "con")])?;
-    same(read(world.m("v/f"))?, "image!", "what was written meanwhile")?;
+    same(
+        read(world.m("v/f"))?,
+        "image!",
+        "what was written meanwhile",
+    )?;
     same(volatile.metadata()?.len(), 6, "fstat")?;
     same(read(world.m("p/f"))?, "moree", "persistent again")?;
     same(read(world.m("u/f"))?, "image", "parked")
-}
-
-#[test]
-fn reloads_under_load_fail_nobody_and_leave_no_stale_view() -> Result<()> {
-    for threads in [1, 4] {
-        under_load(threads, env("STATELITE_RELOADS", 200) / 2)?;
-    }
-    Ok(())
-}
-
-/// `/s/` is volatile throughout; `/t/` is the image's or volatile, in turns.
-fn under_load(threads: usize, reloads: usize) -> Result<()> {
-    let Some(world) = World::new("reload under load")? else { return Ok(()) };
-    let mut world = world.trees().rule("/s/", "tmpfs").rule("/p/", "persistent").threads(threads);
-    world.spec.lifetime = std::time::Duration::from_secs(900);
-    for n in 0..200 {
-        world.put(&format!("image/s/f{n}"), format!("f{n}"))?;
-        world.put(&format!("image/t/f{n}"), format!("f{n}"))?;
-    }
-    world.put("t1/t/tree", "tree")?;
-    world.put("image/s/log", "")?;
-    world.put("image/p/log", "")?;
-    world.start()?;
-    let done = AtomicBool::new(false);
-    let counts = [const { AtomicU64::new(0) }; 5];
-    let goes_on = || !done.load(Ordering::Relaxed);
-    std::thread::scope(|scope| -> Result<()> {
-        let writer = scope.spawn(|| -> Result<()> {
-            for (n, store) in ["s", "p"].into_iter().cycle().enumerate().take_while(|_| goes_on()) {
-                append(world.m(&format!("{store}/log")), b"line\n").context("writer")?;
-                let path = world.m(&format!("s/n{}", n % 50));
-                fs::write(&path, "new").context("writer")?;
-                fs::rename(&path, world.m("s/moved")).context("writer")?;
-                counts[0].fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        });
-        let changer = scope.spawn(|| -> Result<()> {
-            // In /t a write works or is refused as read-only; anything else is a failure.
-            for n in (0..200).cycle().take_while(|_| goes_on()) {
-                // Without truncation: a reader may not see an empty file.
-                let path = world.m(&format!("t/f{n}"));
-                let file = OpenOptions::new().write(true).open(path);
-                match file.and_then(|file| file.write_all_at(format!("f{n}").as_bytes(), 0)) {
-                    Err(error) if error.raw_os_error() == Some(Errno::ROFS.raw_os_error()) => {}
-                    other => other.with_context(|| format!("changing t/f{n}"))?,
-                }
-                counts[1].fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        });
-        let reader = scope.spawn(|| -> Result<()> {
-            for n in (0..200).cycle().take_while(|_| goes_on()) {
-                for top in ["s", "t"] {
-                    let text = read(world.m(&format!("{top}/f{n}"))).context("reader")?;
-                    ensure!(text == format!("f{n}"), "{top}/f{n}: {text:?}");
-                }
-                counts[2].fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        });
-        let scanner = scope.spawn(|| -> Result<()> {
-            while goes_on() {
-                for (top, extra) in [("s", "log"), ("t", "f0")] {
-                    let listed = names(world.m(top)).context("scanner")?;
-                    let unique: BTreeSet<&String> = listed.iter().collect();
-                    same(unique.len(), listed.len(), "a name twice")?;
-                    let stays = (0..200).all(|n| unique.contains(&format!("f{n}")));
-                    ensure!(stays && listed.iter().any(|name| name == extra), "{top}: a name is missed");
-                }
-                counts[3].fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        });
-        let reload = || -> Result<()> {
-            let base = [("/s/", "tmpfs"), ("/p/", "persistent")];
-            for n in 0..reloads {
-                world.reload_ok(&[base[0], base[1], ("/t/", "tmpfs"), ("/new/x/file", "tmpfs")])?;
-                ensure!(exists(world.m("t/tree")), "reload {n}: a stale view of /t");
-                ensure!(exists(world.m("new/x/file")), "reload {n}: a stale view of /new");
-                fs::write(world.m(&format!("t/own{}", n % 3)), "x").with_context(|| format!("reload {n}"))?;
-                world.reload_ok(&base)?;
-                ensure!(!exists(world.m("t/tree")), "reload {n}: a stale view of /t");
-                ensure!(!names(world.m("t"))?.contains(&format!("own{}", n % 3)), "reload {n}: a stale listing of /t");
-                ensure!(!exists(world.m("new")), "reload {n}: a stale view of /new");
-                fails(fs::write(world.m("t/own"), "x"), Errno::ROFS).with_context(|| format!("reload {n}"))?;
-                counts[4].fetch_add(2, Ordering::Relaxed);
-            }
-            Ok(())
-        };
-        let outcome = reload();
-        done.store(true, Ordering::Relaxed);
-        for thread in [writer, changer, reader, scanner] {
-            thread.join().map_err(|_| anyhow!("a thread panicked"))??;
-        }
-        outcome
-    })?;
-    let counts: Vec<u64> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-    eprintln!("{threads} threads: writes, changes, reads, scans, reloads: {counts:?}");
-    let lines = meta(world.m("s/log"))?.len() + meta(world.m("p/log"))?.len();
-    same(lines, 5 * counts[0], "lines written")
 }

@@ -8,7 +8,7 @@
 use crate::config::args::MountArgs;
 use crate::config::assemble;
 use crate::control::server::{Controlled, Listener};
-use crate::control::{log_path, socket_path};
+use crate::control::{Answer, Request, client, log_path, socket_path};
 use crate::fuse::notify::Kernel;
 use crate::fuse::session;
 use crate::overlay::Overlay;
@@ -16,13 +16,15 @@ use crate::overlay::view::View;
 use crate::sys::{heap, procfd};
 use anyhow::{Context as _, anyhow, bail};
 use parking_lot::Mutex;
+use rustix::fd::OwnedFd;
+use rustix::process::Pid;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Mounts as `args` say: in the foreground, or by starting the daemon.
 ///
@@ -271,20 +273,37 @@ pub fn umount(mountpoint: &Path, lazy: bool) -> anyhow::Result<()> {
     let path = mountpoint
         .canonicalize()
         .unwrap_or_else(|_| mountpoint.to_owned());
-    let flags = if lazy {
-        UnmountFlags::DETACH
-    } else {
-        UnmountFlags::empty()
+    let daemon = match client::ask(&path, &Request::Status) {
+        Ok(Answer::Status(status)) => open_process(status.pid),
+        _ => None,
+    };
+    let flags = match lazy {
+        true => UnmountFlags::DETACH,
+        false => UnmountFlags::empty(),
     };
     unmount(&path, flags | UnmountFlags::NOFOLLOW).with_context(|| path.display().to_string())?;
-    let socket = socket_path(&path);
-    let deadline = Instant::now() + Duration::from_secs(10);
-    if std::os::unix::net::UnixStream::connect(&socket).is_err() {
+    match daemon {
+        // Its layers are free for others only when it has ended.
+        Some(daemon) if !lazy => wait_for_end(&daemon),
+        Some(_) => {}
         // Left by a daemon that was killed.
-        let _ = std::fs::remove_file(&socket);
-    }
-    while !lazy && socket.exists() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(5));
+        None => drop(std::fs::remove_file(socket_path(&path))),
     }
     Ok(())
+}
+
+fn open_process(pid: u32) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
+}
+
+/// Waits until a process has ended, some seconds at most.
+fn wait_for_end(process: &OwnedFd) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let patience = Timespec {
+        tv_sec: 10,
+        tv_nsec: 0,
+    };
+    // Readable once the process is gone; a time-out is not worth an error.
+    let _ = poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience));
 }

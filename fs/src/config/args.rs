@@ -13,6 +13,9 @@ pub enum PassthroughMode {
     /// Where the kernel can (6.9 and later, as root) and it pays.
     #[default]
     Auto,
+    /// Also lower files that may yet be copied up: faster and cached once, but whoever has one open
+    /// keeps the old content after a copy-up, which also changes its inode number (as in overlayfs).
+    All,
     /// Never.
     Off,
 }

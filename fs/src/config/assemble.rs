@@ -125,7 +125,7 @@ pub fn mount_settings(args: &MountArgs, layers: &Layers) -> MountSettings {
     let threads = if remote { THREADS_REMOTE } else { base.threads };
     MountSettings {
         threads: args.threads.unwrap_or(threads).clamp(1, 64),
-        passthrough: args.passthrough.unwrap_or_default() == PassthroughMode::Auto,
+        passthrough: args.passthrough.unwrap_or_default() != PassthroughMode::Off,
         stack_depth: args.stack_depth.unwrap_or(base.stack_depth),
         source: args.fsname.clone().unwrap_or(base.source),
         read_only: args.read_only,
@@ -140,6 +140,7 @@ pub fn overlay_settings(args: &MountArgs) -> Settings {
     let base = Settings::default();
     Settings {
         passthrough_min: args.passthrough_min.unwrap_or(base.passthrough_min),
+        passthrough_lower: args.passthrough == Some(PassthroughMode::All),
         dir_fds: args.dir_fds.unwrap_or(base.dir_fds),
     }
 }

@@ -4,6 +4,7 @@ use super::convert::{attr, errno};
 use super::{Fs, GENERATION};
 use crate::overlay::create::Owner;
 use crate::overlay::opens::{How, OpenMode, Passthrough, Token};
+use crate::sys::caller::Caller;
 use fuser::{
     BackingId, Errno, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyCreate,
     ReplyOpen,
@@ -49,20 +50,25 @@ fn open_flags(keep: bool, flush: bool) -> FopenFlags {
     flags
 }
 
+/// The kernel's mark of an open for `execve(2)`.
+const FMODE_EXEC: i32 = 0x20;
+
 fn mode_of(flags: i32) -> OpenMode {
     let access = OpenFlags(flags).acc_mode();
     OpenMode {
         read: access != OpenAccMode::O_WRONLY,
         write: access != OpenAccMode::O_RDONLY,
+        truncate: flags & libc::O_TRUNC != 0,
+        execute: flags & FMODE_EXEC != 0,
     }
 }
 
 impl Fs {
     /// Opens a file.
-    pub(super) fn answer_open(&self, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    pub(super) fn answer_open(&self, caller: Caller, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let register = Register(&reply);
         let kernel = self.passthrough().then_some(&register as &dyn Passthrough);
-        match self.overlay.open(ino.0, mode_of(flags.0), kernel) {
+        match self.overlay.open(ino.0, mode_of(flags.0), caller, kernel) {
             Ok(opened) => {
                 let fh = FileHandle(opened.fh);
                 match &opened.how {

@@ -269,8 +269,8 @@ impl Filesystem for Fs {
         );
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.answer_open(ino, flags, reply);
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        self.answer_open(caller(req), ino, flags, reply);
     }
 
     fn create(

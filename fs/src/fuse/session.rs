@@ -64,9 +64,9 @@ pub struct Agreed {
 const TYPE: &str = "fuse.statelitefs";
 
 /// Wanted where the kernel has it.
-// Not FUSE_ATOMIC_O_TRUNC: the kernel would have us cut a file before it finds that the file is
-// being executed (ETXTBSY).
-const WANTED: [InitFlags; 9] = [
+const WANTED: [InitFlags; 10] = [
+    // Without it a reader that meets the cut gets zeroes that nobody wrote.
+    InitFlags::FUSE_ATOMIC_O_TRUNC,
     InitFlags::FUSE_DONT_MASK,
     InitFlags::FUSE_POSIX_ACL,
     InitFlags::FUSE_AUTO_INVAL_DATA,

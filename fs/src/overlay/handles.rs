@@ -17,6 +17,8 @@ pub struct FileHandle {
     pub write: bool,
     /// Opened for reading.
     pub read: bool,
+    /// Opened to be executed.
+    pub execute: bool,
     /// The kernel reads and writes the backing file itself.
     pub passthrough: bool,
     /// The lower or upper file; reopened when a copy-up moves the content.

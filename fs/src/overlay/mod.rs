@@ -75,6 +75,9 @@ pub struct Settings {
     /// Files of at least this many bytes are handed to the kernel (passthrough) even when only
     /// read; smaller ones go through the page cache, which is quicker to open.
     pub passthrough_min: u64,
+    /// Also hand over lower files that may yet be copied up. Whoever has such a file open then
+    /// keeps the old content after a copy-up, and the file gets another number, as in overlayfs.
+    pub passthrough_lower: bool,
     /// Directory descriptors kept open.
     pub dir_fds: usize,
 }
@@ -83,6 +86,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             passthrough_min: 128 * 1024,
+            passthrough_lower: false,
             dir_fds: 1024,
         }
     }

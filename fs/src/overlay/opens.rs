@@ -10,7 +10,8 @@
 //!
 //! Passthrough is chosen for every file opened for writing and for large files, unless the file is
 //! already open cached, has set-id bits (the kernel would not clear them on a write), or is a lower
-//! file of a region that copies up (its backing file may change under the same number).
+//! file of a region that copies up (its backing file may change under the same number; see
+//! [`super::Settings::passthrough_lower`]).
 //!
 //! Counts here may lag behind the kernel's (a close is announced after the fact) but never run
 //! ahead, so the way chosen is always one the kernel accepts.
@@ -22,6 +23,7 @@ use super::metrics::count;
 use super::node::{Body, Node, Version};
 use super::region::Region;
 use super::{Overlay, concat, lower};
+use crate::sys::caller::Caller;
 use crate::sys::stat::{Stat, stat_fd};
 use crate::sys::{Result, procfd};
 use rustix::fd::{BorrowedFd, OwnedFd};
@@ -47,11 +49,18 @@ pub struct OpenMode {
     pub read: bool,
     /// Write access.
     pub write: bool,
+    /// Cut to zero length.
+    pub truncate: bool,
+    /// Opened to be executed.
+    pub execute: bool,
 }
 
-/// Lower files of at least this many bytes are not copied up when opened for writing but when
-/// first changed.
-const LATE_COPY_UP: u64 = 1 << 20;
+impl OpenMode {
+    /// Whether the daemon needs a descriptor it can write.
+    fn changes(self) -> bool {
+        self.write || self.truncate
+    }
+}
 
 /// An open file, as the kernel is told of it.
 #[derive(Clone, Debug)]
@@ -90,6 +99,8 @@ impl std::fmt::Debug for How {
 pub struct Opens {
     cached: u32,
     passthrough: u32,
+    /// How many of them run as programs.
+    executed: u32,
     token: Option<Token>,
     /// Backing file of passthrough openers.
     fd: Option<Arc<OwnedFd>>,
@@ -125,23 +136,38 @@ impl Overlay {
         &self,
         ino: u64,
         mode: OpenMode,
+        caller: Caller,
         kernel: Option<&dyn Passthrough>,
     ) -> Result<Opened> {
         let view = self.view();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
-        if mode.write {
-            if region.store.is_none() {
-                return Err(Errno::ROFS);
+        if mode.write || mode.truncate {
+            if !mode.write && node.opens.lock().as_ref().is_some_and(|o| o.executed > 0) {
+                // The kernel finds this only after the file has been cut.
+                return Err(Errno::TXTBSY);
             }
-            // What is large may be about to be cut: it is copied up with the first change.
-            let small = |stat: Stat| stat.size < LATE_COPY_UP;
-            let lower = matches!(node.body(), Body::Lower { .. });
-            if !lower || self.stat(&view, &node).is_ok_and(small) {
-                self.make_upper(&view, &node, Amount::All)?;
-            }
+            let amount = match mode.truncate {
+                true => Amount::Nothing,
+                false => Amount::All,
+            };
+            self.make_upper(&view, &node, amount)?;
         }
-        self.open_node(&node, &region, mode, kernel)
+        let opened = self.open_node(&node, &region, mode, kernel)?;
+        if mode.truncate
+            && let Err(e) = self.truncate_open(opened.fh, caller)
+        {
+            self.release(opened.fh);
+            return Err(e);
+        }
+        Ok(opened)
+    }
+
+    fn truncate_open(&self, fh: u64, caller: Caller) -> Result<()> {
+        let handle = self.handles.file(fh)?;
+        let fd = self.content_fd(&handle)?;
+        self.kill_privileges(&fd, caller)?;
+        rustix::fs::ftruncate(&fd, 0)
     }
 
     fn open_node(
@@ -153,13 +179,14 @@ impl Overlay {
     ) -> Result<Opened> {
         let mut slot = node.opens.lock();
         let opens = slot.get_or_insert_with(Box::default);
+        opens.executed += u32::from(mode.execute);
         let flush = mode.write
             && region.is_opaque()
             && region.store.as_ref().is_some_and(|s| s.layer.remote);
         if opens.passthrough > 0
             && let Some(token) = opens.token.clone()
         {
-            let fd = shared_fd(opens, mode.write)?;
+            let fd = shared_fd(opens, mode.changes())?;
             opens.passthrough += 1;
             let fh = self.enter_handle(node, mode, true, Content::Upper(fd));
             let how = How::Passthrough(token);
@@ -190,6 +217,7 @@ impl Overlay {
         match result {
             Ok((fh, how)) => Ok(Opened { fh, how, flush }),
             Err(e) => {
+                opens.executed -= u32::from(mode.execute);
                 if opens.cached == 0 && opens.passthrough == 0 {
                     *slot = None;
                 }
@@ -207,7 +235,7 @@ impl Overlay {
         mode: OpenMode,
         opens: &mut Opens,
     ) -> Option<u64> {
-        if mode.write || region.lower_ttl() != FOREVER {
+        if mode.changes() || region.lower_ttl() != FOREVER {
             return None;
         }
         {
@@ -222,7 +250,7 @@ impl Overlay {
 
     /// Opens the file behind `node`.
     fn open_content(&self, node: &Arc<Node>, region: &Region, mode: OpenMode) -> Result<Content> {
-        let write = if mode.write {
+        let write = if mode.changes() {
             OFlags::RDWR
         } else {
             OFlags::RDONLY
@@ -276,14 +304,14 @@ impl Overlay {
         let stat = known.or_else(|| stat_fd(&*fd).ok());
         let upper = matches!(content, Content::Upper(_));
         if let (Some(kernel), Some(stat)) = (kernel, stat)
-            && (upper || !region.copies_up())
+            && (upper || !region.copies_up() || self.settings.passthrough_lower)
             && self.pays(&stat, mode)
             && let Some(token) = kernel.register(rustix::fd::AsFd::as_fd(&*fd))
         {
             opens.passthrough = 1;
             opens.token = Some(Arc::clone(&token));
             opens.fd = Some(fd);
-            opens.writable = mode.write;
+            opens.writable = mode.changes();
             if mode.write {
                 node.state.write().cached = None;
             }
@@ -345,6 +373,7 @@ impl Overlay {
             node: Arc::clone(node),
             write: mode.write,
             read: mode.read,
+            execute: mode.execute,
             passthrough,
             file: parking_lot::RwLock::new(content),
         })
@@ -358,6 +387,7 @@ impl Overlay {
         let node = &handle.node;
         let mut slot = node.opens.lock();
         if let Some(opens) = slot.as_mut() {
+            opens.executed = opens.executed.saturating_sub(u32::from(handle.execute));
             if handle.passthrough {
                 opens.passthrough = opens.passthrough.saturating_sub(1);
                 if opens.passthrough == 0 {

@@ -178,7 +178,9 @@ impl Store {
     }
 
     /// Counts changes of names. A search that began and ended at the same count saw no name move.
+    /// Waits for a change that is under way.
     pub fn epoch(&self) -> u64 {
+        let _names = self.names.read_recursive();
         self.epoch.load(Ordering::Acquire)
     }
 

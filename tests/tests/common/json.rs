@@ -21,7 +21,9 @@ impl Json {
             .chars()
             .take_while(char::is_ascii_digit)
             .collect();
-        digits.parse().with_context(|| format!("{quoted} in {}", self.text))
+        digits
+            .parse()
+            .with_context(|| format!("{quoted} in {}", self.text))
     }
 
     pub fn text(&self) -> &str {

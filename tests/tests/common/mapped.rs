@@ -17,7 +17,16 @@ impl Mapped {
     pub fn new(file: &File, length: usize) -> Result<Self> {
         let flags = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice.
-        let address = unsafe { mmap(std::ptr::null_mut(), length, flags, MapFlags::SHARED, file, 0)? };
+        let address = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                length,
+                flags,
+                MapFlags::SHARED,
+                file,
+                0,
+            )?
+        };
         Ok(Self { address, length })
     }
 
@@ -25,7 +34,9 @@ impl Mapped {
     pub fn read(&self) -> Vec<u8> {
         let start = self.address.cast::<u8>();
         // SAFETY: within the mapping; volatile, for others may change the file.
-        (0..self.length).map(|at| unsafe { start.add(at).read_volatile() }).collect()
+        (0..self.length)
+            .map(|at| unsafe { start.add(at).read_volatile() })
+            .collect()
     }
 
     /// Changes mapped bytes, as far as they lie within the mapping.
@@ -39,7 +50,8 @@ impl Mapped {
 
     pub fn sync(&self) -> Result<()> {
         // SAFETY: the mapping is this value's own.
-        Ok(unsafe { msync(self.address, self.length, MsyncFlags::SYNC)? })
+        unsafe { msync(self.address, self.length, MsyncFlags::SYNC)? };
+        Ok(())
     }
 }
 

@@ -3,7 +3,9 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod json;
+pub mod layers;
 pub mod mapped;
+pub mod ops;
 pub mod snapshot;
 pub mod tree;
 pub mod user;
@@ -277,7 +279,10 @@ pub fn same<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(
     what: &str,
 ) -> Result<()> {
     let at = std::panic::Location::caller();
-    ensure!(got == wanted, "{at}: {what}: got {got:?}, wanted {wanted:?}");
+    ensure!(
+        got == wanted,
+        "{at}: {what}: got {got:?}, wanted {wanted:?}"
+    );
     Ok(())
 }
 

@@ -32,10 +32,15 @@ pub fn snapshot(root: &Path) -> Result<Snapshot> {
     let mut all = Snapshot::new();
     let mut todo = vec![PathBuf::new()];
     while let Some(path) = todo.pop() {
-        let full = if path.as_os_str().is_empty() { root.to_path_buf() } else { root.join(&path) };
+        let full = if path.as_os_str().is_empty() {
+            root.to_path_buf()
+        } else {
+            root.join(&path)
+        };
         let entry = entry(&full).with_context(|| format!("reading {}", full.display()))?;
         if entry.mode & 0o170_000 == 0o040_000 {
-            let list = fs::read_dir(&full).with_context(|| format!("listing {}", full.display()))?;
+            let list =
+                fs::read_dir(&full).with_context(|| format!("listing {}", full.display()))?;
             for name in list {
                 todo.push(path.join(name?.file_name()));
             }
@@ -58,7 +63,11 @@ fn entry(path: &Path) -> Result<Entry> {
         uid: meta.uid(),
         gid: meta.gid(),
         nlink: if kind == 0o040_000 { 0 } else { meta.nlink() },
-        rdev: if kind == 0o020_000 || kind == 0o060_000 { meta.rdev() } else { 0 },
+        rdev: if kind == 0o020_000 || kind == 0o060_000 {
+            meta.rdev()
+        } else {
+            0
+        },
         content,
         mtime: (meta.mtime(), meta.mtime_nsec()),
         xattrs: xattrs(path)?,
@@ -71,7 +80,10 @@ pub fn xattrs(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let length = rustix::fs::llistxattr(path, list.as_mut_slice())?;
     list.truncate(length);
     let mut all = BTreeMap::new();
-    for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+    for name in list
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
         let name = String::from_utf8_lossy(name).into_owned();
         let value = xattr(path, &name)?;
         all.insert(name, value);
@@ -94,7 +106,10 @@ pub fn differences(got: &Snapshot, wanted: &Snapshot) -> Vec<String> {
         match got.get(path) {
             None => lines.push(format!("{}: missing", path.display())),
             Some(other) if other != entry => {
-                lines.push(format!("{}: got {other:?}, wanted {entry:?}", path.display()));
+                lines.push(format!(
+                    "{}: got {other:?}, wanted {entry:?}",
+                    path.display()
+                ));
             }
             Some(_) => {}
         }

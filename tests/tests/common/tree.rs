@@ -1,5 +1,7 @@
 //! A simple model of a merged tree: what names there are and which rule each lies under.
 
+#![allow(clippy::indexing_slicing)] // An id is an index, and nodes are never removed.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -55,7 +57,10 @@ impl Tree {
         };
         Self {
             nodes: vec![root],
-            rules: rules.iter().map(|(path, place)| ((*path).to_owned(), *place)).collect(),
+            rules: rules
+                .iter()
+                .map(|(path, place)| ((*path).to_owned(), *place))
+                .collect(),
         }
     }
 
@@ -89,7 +94,10 @@ impl Tree {
 
     /// What a path is: the parent directory and the node there, if any. Links on the way lead nowhere.
     pub fn find(&self, path: &str) -> Result<(Id, Option<Id>), Errno> {
-        let (mut dir, mut rest) = (0, path.split('/').filter(|name| !name.is_empty()).peekable());
+        let (mut dir, mut rest) = (
+            0,
+            path.split('/').filter(|name| !name.is_empty()).peekable(),
+        );
         if rest.peek().is_none() {
             return Ok((0, Some(0)));
         }
@@ -108,11 +116,16 @@ impl Tree {
     }
 
     pub fn exists(&self, path: &str) -> Result<Id, Errors> {
-        self.find(path).map_err(one)?.1.ok_or_else(|| one(Errno::NOENT))
+        self.find(path)
+            .map_err(one)?
+            .1
+            .ok_or_else(|| one(Errno::NOENT))
     }
 
     fn set(&mut self, path: &str, id: Option<Id>) {
-        let Ok((dir, _)) = self.find(path) else { return };
+        let Ok((dir, _)) = self.find(path) else {
+            return;
+        };
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
         if let Kind::Dir(children) = &mut self.nodes[dir].kind {
             match id {
@@ -124,7 +137,12 @@ impl Tree {
 
     /// Puts a new node at a path.
     pub fn add(&mut self, path: &str, kind: Kind, mode: u32) -> Id {
-        self.nodes.push(Node { kind, mode, xattrs: BTreeMap::new(), lower: None });
+        self.nodes.push(Node {
+            kind,
+            mode,
+            xattrs: BTreeMap::new(),
+            lower: None,
+        });
         let id = self.nodes.len() - 1;
         self.set(path, Some(id));
         id
@@ -143,18 +161,27 @@ impl Tree {
     }
 
     pub fn place(&self, path: &str) -> Place {
-        let covers = |rule: &str| rule.is_empty() || path == rule || path.starts_with(&format!("{rule}/"));
-        let best = self.rules.iter().filter(|(rule, _)| covers(rule)).max_by_key(|(rule, _)| rule.len());
+        let covers =
+            |rule: &str| rule.is_empty() || path == rule || path.starts_with(&format!("{rule}/"));
+        let best = self
+            .rules
+            .iter()
+            .filter(|(rule, _)| covers(rule))
+            .max_by_key(|(rule, _)| rule.len());
         best.map_or(Place::ReadOnly, |(_, place)| *place)
     }
 
     fn rules_below(&self, path: &str) -> bool {
-        self.rules.keys().any(|rule| rule.starts_with(&format!("{path}/")))
+        self.rules
+            .keys()
+            .any(|rule| rule.starts_with(&format!("{path}/")))
     }
 
     pub fn links(&self, id: Id) -> u64 {
         let dirs = self.reachable();
-        let all = dirs.iter().flat_map(|dir| self.children(*dir).into_values());
+        let all = dirs
+            .iter()
+            .flat_map(|dir| self.children(*dir).into_values());
         all.filter(|child| *child == id).count() as u64
     }
 
@@ -162,7 +189,11 @@ impl Tree {
         let mut found = vec![0];
         let mut at = 0;
         while let Some(id) = found.get(at).copied() {
-            found.extend(self.children(id).into_values().filter(|child| self.is_dir(*child)));
+            found.extend(
+                self.children(id)
+                    .into_values()
+                    .filter(|child| self.is_dir(*child)),
+            );
             at += 1;
         }
         found
@@ -192,7 +223,11 @@ impl Tree {
         let id = self.exists(path)?;
         let mut errors = Errors::new();
         self.writable(path, &mut errors);
-        if errors.is_empty() { Ok(id) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(id)
+        } else {
+            Err(errors)
+        }
     }
 
     /// Errors of opening a file to write, which must not be a link.
@@ -212,6 +247,9 @@ impl Tree {
         };
         let mut errors = Errors::new();
         self.writable(path, &mut errors);
+        if dir && self.rules_below(path) {
+            errors.extend(one(Errno::BUSY));
+        }
         match (dir, self.is_dir(id)) {
             (true, false) => errors.extend(one(Errno::NOTDIR)),
             (false, true) => errors.extend(one(Errno::ISDIR)),
@@ -284,7 +322,11 @@ impl Tree {
             errors.extend(one(Errno::INVAL));
         }
         if from.starts_with(&format!("{to}/")) {
-            errors.extend(one(if how == How::Exchange { Errno::INVAL } else { Errno::NOTEMPTY }));
+            errors.extend(one(if how == How::Exchange {
+                Errno::INVAL
+            } else {
+                Errno::NOTEMPTY
+            }));
         }
         self.cross(from, to, &mut errors);
         let (dir, target_dir) = (self.is_dir(source), target.map(|id| self.is_dir(id)));
