@@ -8,10 +8,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use common::snapshot::snapshot;
-use common::{Code, World, append, exists, fails, meta, name, names, read, run, same, write_at};
+use common::{
+    Code, World, append, exists, fails, meta, name, names, read, run, same, wait_for, write_at,
+};
 use rustix::io::Errno;
 
 /// A small tmpfs over a store's directory.
@@ -34,8 +37,14 @@ impl Small {
         Ok(Self { at })
     }
 
+    /// The daemon may yet have to close what was written.
     fn remount(&self, options: &str) -> Result<()> {
-        run(&["mount", "-o", &format!("remount,{options}"), text(&self.at)]).map(drop)
+        let options = format!("remount,{options}");
+        wait_for(
+            Duration::from_secs(5),
+            "nobody to write to the store",
+            || run(&["mount", "-o", &options, text(&self.at)]).is_ok(),
+        )
     }
 }
 

@@ -218,6 +218,8 @@ impl Overlay {
         b: Option<&Arc<Node>>,
         leaves_whiteout: bool,
     ) -> Result<()> {
+        // A further lower name of an indexed file is not in the store.
+        let lower_only = existing(store, &to.dir, to.name)?.is_none();
         let keep = match b {
             Some(b) if b.is_dir() => {
                 let fd = self.store_dir(b, store)?;
@@ -248,17 +250,13 @@ impl Overlay {
                 self.bury(b, keep);
             } else {
                 if is_indexed(store, b.identity) {
-                    self.forget_indexed(store, b.identity);
+                    self.drop_indexed(store, b.identity, lower_only);
                 }
                 self.forget_link(b, to.parent, to.name, keep);
             }
         }
         self.move_link(a, from, to);
         Ok(())
-    }
-
-    fn forget_indexed(&self, store: &Store, identity: u64) {
-        self.drop_indexed(store, identity, false);
     }
 
     /// Gives a node its new name and place.
