@@ -239,7 +239,8 @@ fn resolve(args: &MountArgs) -> anyhow::Result<Resolved> {
             build(tables, &node, dialect).map_err(Into::into)
         })?;
         let given_store = args.persistent.is_some();
-        let told = |w: &&statelite_policy::Warning| !(given_store && w.reason.contains("no statemnt"));
+        let told =
+            |w: &&statelite_policy::Warning| !(given_store && w.reason.contains("no statemnt"));
         warnings.extend(odd.iter().filter(told).map(ToString::to_string));
         let overridden = |rule: &Rule| given.iter().any(|g| g.path == rule.path);
         rules.extend(tree.rules().filter(|rule| !overridden(rule)).cloned());

@@ -65,7 +65,13 @@ fn mode_of(flags: i32) -> OpenMode {
 
 impl Fs {
     /// Opens a file.
-    pub(super) fn answer_open(&self, caller: Caller, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    pub(super) fn answer_open(
+        &self,
+        caller: Caller,
+        ino: INodeNo,
+        flags: OpenFlags,
+        reply: ReplyOpen,
+    ) {
         let register = Register(&reply);
         let kernel = self.passthrough().then_some(&register as &dyn Passthrough);
         match self.overlay.open(ino.0, mode_of(flags.0), caller, kernel) {
@@ -116,6 +122,10 @@ impl Fs {
                         None => reply.error(Errno::EIO),
                     },
                 }
+            }
+            // It has appeared behind a name cached as absent: the kernel looks again and opens it.
+            Err(rustix::io::Errno::EXIST) if flags & libc::O_EXCL == 0 => {
+                reply.error(Errno::ESTALE);
             }
             Err(e) => reply.error(errno(e)),
         }

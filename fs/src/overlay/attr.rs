@@ -75,6 +75,14 @@ impl Overlay {
             }
             Body::Lower { dir, name } => match lower::stat_in(&self.fds, &dir, &name)? {
                 Some(mut st) if dir.layer.identity(&st) == node.identity => {
+                    if let Some(store) = place
+                        .region
+                        .store
+                        .as_ref()
+                        .filter(|_| place.region.copies_up())
+                    {
+                        subtract_gone(store, node.identity, &mut st);
+                    }
                     if node.link().is_none() {
                         st.nlink = st.nlink.saturating_sub(1);
                     }
@@ -83,6 +91,9 @@ impl Overlay {
                 // Replaced in the layer; whoever has it open still sees the old one.
                 _ => self.stat_open(node),
             },
+            Body::Concat { parts, .. } if parts.is_empty() => {
+                Ok(self.synthetic(FileType::RegularFile, 0o644))
+            }
             Body::Concat { parts, name } => concat::stat(&self.fds, &parts, &name, node.identity),
             Body::Symlink(target) => {
                 let mut stat = self.synthetic(FileType::Symlink, 0o777);
@@ -185,6 +196,17 @@ pub(super) fn lower_names(store: &Store, identity: u64) -> u32 {
     .ok()
     .and_then(|value| Some(u32::from_le_bytes(value.try_into().ok()?)))
     .unwrap_or(0)
+}
+
+/// Leaves removed names out of the link count of a lower file.
+pub(super) fn subtract_gone(store: &Store, identity: u64, stat: &mut Stat) {
+    if stat.nlink > 1 && !stat.is_dir() {
+        let gone = stat_at(store.index(), &Store::gone_name(identity)).map_or(0, |st| st.size);
+        stat.nlink = stat
+            .nlink
+            .saturating_sub(u32::try_from(gone).unwrap_or(u32::MAX))
+            .max(1);
+    }
 }
 
 /// A directory of several sources has no meaningful link count; 1 tells `find` and others not to

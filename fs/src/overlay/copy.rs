@@ -2,6 +2,7 @@
 
 use super::copyup::Amount;
 use super::metrics::add;
+use super::node::Version;
 use super::store::{self, Store};
 use crate::sys::stat::{Stat, Time, stat_fd};
 use crate::sys::{Result, xattr};
@@ -30,12 +31,16 @@ pub(super) fn copy_object(
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             let from = rustix::fs::openat(source.dir, source.name, flags, Mode::empty())?;
             let now = stat_fd(&from)?;
-            if !now.is_file() {
+            if !now.is_file() || amount == Amount::All && Version::of(&now) != Version::of(stat) {
                 return Err(Errno::STALE);
             }
             let file = create_private(to, name)?;
             if amount == Amount::All {
                 let copied = copy_data(&from, &file, now.size)?;
+                if Version::of(&stat_fd(&from)?) != Version::of(&now) {
+                    // Changed while it was copied: half old, half new.
+                    return Err(Errno::STALE);
+                }
                 add(&store.layer.counters.copied_bytes, copied);
             }
             clone_attributes(source, to, name, stat)

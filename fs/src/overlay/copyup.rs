@@ -9,10 +9,11 @@ use super::copy::{Source, clone_attributes, copy_object, set_attributes, set_tim
 use super::fds::FdKey;
 use super::metrics::count;
 use super::node::{Body, Link, Node, Presence};
+use super::remove::set_lower_names;
 use super::store::{self, Store};
 use super::view::View;
 use super::{Overlay, concat, lower};
-use crate::sys::stat::{Stat, stat_fd};
+use crate::sys::stat::{Stat, stat_at, stat_fd};
 use crate::sys::{Result, xattr};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
@@ -103,7 +104,8 @@ impl Overlay {
         let indexed = stat.nlink > 1;
         let index = Store::index_name(node.identity);
         if indexed {
-            let below = (stat.nlink - 1).to_le_bytes();
+            // One too many until the copy has its name: a crash must not make the index forget it.
+            let below = stat.nlink.to_le_bytes();
             xattr::set(store.work(), tmp, store::XATTR_LOWER_NAMES, &below, 0)?;
             rustix::fs::linkat(
                 store.work(),
@@ -133,7 +135,24 @@ impl Overlay {
             Err(Errno::STALE)
         };
         if placed.is_ok() {
-            node.state.write().body = Body::Upper { indexed };
+            if indexed {
+                set_lower_names(store, node.identity, stat.nlink - 1);
+            }
+            let backing = stat_at(parent, &link.name).map_or(0, |st| st.ino);
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+            let moved = match node.is_open() {
+                true => store
+                    .layer
+                    .open_entry(parent.as_fd(), &link.name, flags)
+                    .ok(),
+                false => None,
+            };
+            let mut state = node.state.write();
+            state.body = Body::Upper { indexed };
+            state.backing = backing;
+            if let Some(fd) = moved {
+                state.open_fd = Some(Arc::new(fd));
+            }
         }
         drop(names);
         if let Err(e) = placed {

@@ -178,25 +178,20 @@ impl Overlay {
         what: Make<'_>,
         owner: Owner,
     ) -> Result<Option<OwnedFd>> {
-        let tmp = store.tmp_name();
-        let made = make_in(store.work(), &tmp, what, owner).and_then(|fd| {
+        aside(store, dir, owner, |work| {
+            let fd = make_in(work, ASIDE, what, owner)?;
             if looks_like_whiteout(what) {
-                xattr::set(store.work(), &tmp, store::XATTR_DEVICE, b"y", 0)?;
+                xattr::set(work, ASIDE, store::XATTR_DEVICE, b"y", 0)?;
             }
             if matches!(what, Make::Dir) {
-                xattr::set(store.work(), &tmp, store::XATTR_OPAQUE, b"y", 0)?;
+                xattr::set(work, ASIDE, store::XATTR_OPAQUE, b"y", 0)?;
                 // A directory cannot replace a whiteout in one step other than by exchange.
-                exchange(store.work(), &tmp, dir.as_fd(), name)?;
-                rustix::fs::unlinkat(store.work(), tmp.as_slice(), AtFlags::empty())?;
+                exchange(work, ASIDE, dir.as_fd(), name)?;
             } else {
-                rustix::fs::renameat(store.work(), tmp.as_slice(), dir, name)?;
+                rustix::fs::renameat(work, ASIDE, dir, name)?;
             }
             Ok(fd)
-        });
-        if made.is_err() {
-            store.discard(&tmp);
-        }
-        made
+        })
     }
 
     /// A device with the number of a whiteout is marked before it is seen.
@@ -208,17 +203,13 @@ impl Overlay {
         what: Make<'_>,
         owner: Owner,
     ) -> Result<Option<OwnedFd>> {
-        let tmp = store.tmp_name();
-        let made = make_in(store.work(), &tmp, what, owner)
-            .and_then(|_| xattr::set(store.work(), &tmp, store::XATTR_DEVICE, b"y", 0))
-            .and_then(|()| {
-                let flags = rustix::fs::RenameFlags::NOREPLACE;
-                rustix::fs::renameat_with(store.work(), tmp.as_slice(), dir, name, flags)
-            });
-        if made.is_err() {
-            store.discard(&tmp);
-        }
-        made.map(|()| None)
+        aside(store, dir, owner, |work| {
+            make_in(work, ASIDE, what, owner)?;
+            xattr::set(work, ASIDE, store::XATTR_DEVICE, b"y", 0)?;
+            let flags = rustix::fs::RenameFlags::NOREPLACE;
+            rustix::fs::renameat_with(work, ASIDE, dir, name, flags)?;
+            Ok(None)
+        })
     }
 
     /// Owner and mode as the directory makes them: setgid directories hand on their group, a
@@ -248,6 +239,7 @@ impl Overlay {
         }
         if inherits.acl {
             owner.umask = 0;
+            owner.mode |= INHERIT_ACL;
         }
         Ok(owner)
     }
@@ -354,6 +346,35 @@ fn looks_like_whiteout(what: Make<'_>) -> bool {
 
 /// Internal mode bit: a directory made here is setgid.
 const INHERIT_SETGID: u32 = 1 << 20;
+
+/// Internal mode bit: the directory has a default ACL.
+const INHERIT_ACL: u32 = 1 << 21;
+
+/// Name of an object being prepared aside.
+const ASIDE: &[u8] = b"object";
+
+/// Calls `f` with a fresh directory beside the data, which hands on the default ACL of `dir` as
+/// `dir` itself would. The directory is removed with what is left in it.
+fn aside<R>(
+    store: &Store,
+    dir: &OwnedFd,
+    owner: Owner,
+    f: impl FnOnce(BorrowedFd<'_>) -> Result<R>,
+) -> Result<R> {
+    const ACL: &[u8] = b"system.posix_acl_default";
+    let tmp = store.tmp_name();
+    rustix::fs::mkdirat(store.work(), tmp.as_slice(), Mode::from_raw_mode(0o700))?;
+    let made = (|| {
+        if owner.mode & INHERIT_ACL != 0 {
+            xattr::set(store.work(), &tmp, ACL, &xattr::get(dir, b"", ACL)?, 0)?;
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let work = rustix::fs::openat(store.work(), tmp.as_slice(), flags, Mode::empty())?;
+        f(work.as_fd())
+    })();
+    store.discard(&tmp);
+    made
+}
 
 fn make_listed(dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>) -> Result<()> {
     let made = match what {

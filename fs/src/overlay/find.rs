@@ -99,12 +99,11 @@ impl Overlay {
         };
         let kind = found.stat.kind;
         let several = found.stat.nlink > 1 && kind != FileType::Directory;
-        let upper = found.is_upper();
         let identity = found.identity;
         let (node, new) = self.nodes.intern(
             identity,
-            |node| node.kind == kind && fits(node, upper),
-            |ino| Node::new(ino, identity, kind, &found.place, &found.body, &link),
+            |node| node.kind == kind && fits(node, parent, &found),
+            |ino| Node::new(ino, identity, &found.stat, &found.place, &found.body, &link),
         );
         if !new {
             self.refresh(&node, link, several, found);
@@ -114,6 +113,7 @@ impl Overlay {
 
     /// Brings a known node up to date with what a lookup found.
     fn refresh(&self, node: &Arc<Node>, link: Link, several: bool, found: Found) {
+        let upper = found.is_upper();
         let known = |l: &Link| l.name == link.name && Arc::ptr_eq(&l.parent, &link.parent);
         let mut links = None;
         {
@@ -128,6 +128,7 @@ impl Overlay {
                 links = Some(all);
             }
             state.place = found.place;
+            state.backing = if upper { found.stat.ino } else { 0 };
             match (&mut state.body, found.body) {
                 (Body::Dir(old), Body::Dir(mut new)) => {
                     // Keep the objects whose descriptors are cached when they mean the same.
@@ -372,6 +373,10 @@ impl Overlay {
         place: &Place,
     ) -> Result<Search> {
         let identity = dir.layer.identity(&stat);
+        let mut stat = stat;
+        if let Some(store) = region.store.as_ref().filter(|_| region.copies_up()) {
+            super::attr::subtract_gone(store, identity, &mut stat);
+        }
         if stat.nlink > 1
             && region.copies_up()
             && let Some(store) = &region.store
@@ -446,18 +451,48 @@ impl Search {
     }
 }
 
-/// Whether a known node can stand for what was found: not if its content was in the store and is
-/// now in a lower layer (or the reverse) while somebody has it open as what it was.
-fn fits(node: &Node, upper: bool) -> bool {
-    let open = node.is_open();
-    let state = node.state.read();
-    match &state.body {
-        _ if state.dead => false,
-        Body::Orphan(_) | Body::Gone(_) => false,
-        Body::Upper { .. } => upper || !open,
-        Body::Lower { .. } | Body::Concat { .. } => !upper || !open,
-        Body::Dir(_) | Body::Symlink(_) => true,
+/// Whether a known node can stand for what was found in `parent`. Layers change behind our back
+/// and reuse inode numbers, so an equal identity is not enough: content, store and place in the
+/// tree must agree as well. What does not fit is given another number.
+fn fits(node: &Node, parent: &Node, found: &Found) -> bool {
+    let (open, upper) = (node.is_open(), found.is_upper());
+    {
+        let state = node.state.read();
+        let same_file = state.backing == 0 || !upper || state.backing == found.stat.ino;
+        let same_store = match (&state.place.region.store, &found.place.region.store) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        let good = match &state.body {
+            _ if state.dead => false,
+            Body::Orphan(_) | Body::Gone(_) => false,
+            Body::Upper { .. } => upper && same_file,
+            Body::Lower { .. } | Body::Concat { .. } => !upper || !open,
+            Body::Dir(_) | Body::Symlink(_) => return !is_at_or_above(node, parent),
+        };
+        // A reload may move a file between rules; what is open stays what it is.
+        if !good || !(same_store || !open && found.stat.nlink <= 1) {
+            return false;
+        }
     }
+    true
+}
+
+/// Whether `node` is `dir` or a directory above it.
+fn is_at_or_above(node: &Node, dir: &Node) -> bool {
+    if node.ino == dir.ino {
+        return true;
+    }
+    let mut at = dir.link();
+    for _ in 0..super::node::MAX_DEPTH {
+        match at {
+            Some(link) if link.parent.ino == node.ino => return true,
+            Some(link) => at = link.parent.link(),
+            None => return false,
+        }
+    }
+    true
 }
 
 fn same_dirs(a: &[Arc<LayerDir>], b: &[Arc<LayerDir>]) -> bool {

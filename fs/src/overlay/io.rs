@@ -211,6 +211,7 @@ impl Overlay {
                 let state = handle.node.state.read();
                 match &state.body {
                     Body::Upper { .. } if !state.dead => {}
+                    Body::Orphan(_) => {}
                     _ => return Ok(Arc::clone(fd)),
                 }
                 state.body.clone()

@@ -148,8 +148,11 @@ impl Overlay {
                 Some(listing) => listing,
                 None => {
                     let made = Arc::new(self.list(&view, &node)?);
+                    let mut kept = self.listings.lock();
                     if made.entries.len() > ONE_READ {
-                        self.listings.lock().put(ino, Arc::clone(&made));
+                        kept.put(ino, Arc::clone(&made));
+                    } else {
+                        kept.pop(&ino);
                     }
                     made
                 }

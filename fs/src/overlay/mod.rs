@@ -127,6 +127,7 @@ impl Overlay {
                 cached: None,
                 open_fd: None,
                 plain: false,
+                backing: 0,
             }),
             opens: Mutex::new(None),
             open_count: AtomicU32::new(0),

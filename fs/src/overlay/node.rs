@@ -63,7 +63,12 @@ pub(super) struct State {
     pub open_fd: Option<Arc<OwnedFd>>,
     /// The file was made here without extended attributes and has been given none since.
     pub plain: bool,
+    /// Inode number of the store's file or directory, 0 if not known.
+    pub backing: u64,
 }
+
+/// Directories deeper than this are not followed up to the root; the kernel's paths are shorter.
+pub(super) const MAX_DEPTH: usize = 4096;
 
 /// Where a node's content is.
 #[derive(Clone, Debug)]
@@ -160,15 +165,20 @@ impl Node {
     pub(super) fn new(
         ino: u64,
         identity: u64,
-        kind: FileType,
+        stat: &Stat,
         place: &Place,
         body: &Body,
         link: &Link,
     ) -> Node {
+        let upper = match body {
+            Body::Upper { .. } => true,
+            Body::Dir(dir) => dir.upper == Presence::Present,
+            _ => false,
+        };
         Node {
             ino,
             identity,
-            kind,
+            kind: stat.kind,
             refs: AtomicU64::new(0),
             busy: Mutex::new(()),
             state: RwLock::new(State {
@@ -179,6 +189,7 @@ impl Node {
                 cached: None,
                 open_fd: None,
                 plain: false,
+                backing: if upper { stat.ino } else { 0 },
             }),
             opens: Mutex::new(None),
             open_count: AtomicU32::new(0),
@@ -220,6 +231,9 @@ impl Node {
         let mut names = vec![link.name];
         let mut at = link.parent;
         while at.ino != super::ident::ROOT {
+            if names.len() > MAX_DEPTH {
+                return None;
+            }
             let link = at.link()?;
             names.push(link.name);
             at = link.parent;

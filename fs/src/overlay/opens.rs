@@ -186,7 +186,13 @@ impl Overlay {
         if opens.passthrough > 0
             && let Some(token) = opens.token.clone()
         {
-            let fd = shared_fd(opens, mode.changes())?;
+            let fd = match shared_fd(opens, mode.changes()) {
+                Ok(fd) => fd,
+                Err(e) => {
+                    opens.executed -= u32::from(mode.execute);
+                    return Err(e);
+                }
+            };
             opens.passthrough += 1;
             let fh = self.enter_handle(node, mode, true, Content::Upper(fd));
             let how = How::Passthrough(token);

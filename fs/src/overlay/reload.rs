@@ -126,6 +126,8 @@ impl Overlay {
         }
         *self.view.write() = Arc::new(new);
         wait_for_users(&old);
+        self.fds.clear();
+        self.listings.lock().clear();
         report.invalidated = self.invalidate(&changed, everything, kernel);
         Ok(report)
     }
@@ -190,7 +192,11 @@ impl Overlay {
         }
         let found = self.find_at(view, &link.parent, &link.name, place.clone());
         match found {
-            Ok(Some(found)) if found.identity == node.identity && found.stat.kind == node.kind => {
+            Ok(Some(found))
+                if found.identity == node.identity
+                    && found.stat.kind == node.kind
+                    && (!node.is_open() || found.is_upper() == is_upper(node)) =>
+            {
                 let mut state = node.state.write();
                 state.body = found.body;
                 state.place = place.clone();
@@ -289,6 +295,14 @@ impl Overlay {
             }
         }
         count
+    }
+}
+
+fn is_upper(node: &Node) -> bool {
+    match node.body() {
+        Body::Upper { .. } => true,
+        Body::Dir(_) => node.dir_body().upper == super::node::Presence::Present,
+        _ => false,
     }
 }
 

@@ -5,7 +5,6 @@
 //! it would be made again.
 
 use super::create::{exchange, make_whiteout};
-use super::copyup::Amount;
 use super::fds::FdKey;
 use super::node::{Body, Link, Node};
 use super::region::Region;
@@ -34,19 +33,15 @@ impl Overlay {
         let region = Arc::clone(&found.place.region);
         let root = found.place.is_rule_root(&view);
         let store = region.store.as_ref().ok_or(Errno::ROFS)?;
-        if region.copies_up() && found.stat.nlink > 1 && matches!(found.body, Body::Lower { .. }) {
-            // Its other names must show one link less: from now on the index counts.
-            let node = self.intern(&parent, name, found);
-            let copied = self.make_upper(&view, &node, Amount::All);
-            let removed = copied.and_then(|()| self.unlink(parent.ino, name));
-            self.nodes.release(node.ino, 1);
-            return removed;
-        }
         let node = self.nodes.find(found.identity);
         let dir = self.make_store_dir(&view, &parent, store)?;
         let whiteout = self.needs_whiteout(&parent, &region, name, root)?;
         let _busy = node.as_ref().map(|node| node.busy.lock());
         let _names = store.change_names();
+        if region.copies_up() && found.stat.nlink > 1 && matches!(found.body, Body::Lower { .. }) {
+            // Its other names show one link less.
+            store.count_gone(found.identity)?;
+        }
         let here = match &found.body {
             Body::Upper { indexed: false } => Some(found.stat),
             _ => existing(store, &dir, name)?,
@@ -77,10 +72,14 @@ impl Overlay {
         let region = Arc::clone(&found.place.region);
         let root = found.place.is_rule_root(&view);
         let store = region.store.as_ref().ok_or(Errno::ROFS)?;
-        if found.place.pos.is_some_and(|pos| view.policy.has_rules_below(pos)) {
+        if found
+            .place
+            .pos
+            .is_some_and(|pos| view.policy.has_rules_below(pos))
+        {
             return Err(Errno::BUSY);
         }
-        let node = self.intern(&parent, name, found);
+        let node = self.enter(&view, &parent, name)?.node;
         let removed = self.remove_dir(&view, &parent, name, &node, &region, store, root);
         self.nodes.release(node.ino, 1);
         removed
@@ -143,6 +142,11 @@ impl Overlay {
         // The last name: whoever has the file open, or holds it by O_PATH, keeps it.
         let keep = match (&here, node) {
             (Some(st), Some(node)) if other_names(st.nlink) == 0 => Some(kept(node, st)),
+            (None, Some(node)) if indexed => {
+                let st = stat_at(store.index(), &Store::index_name(identity))?;
+                let others = st.nlink.saturating_sub(1) + attr::lower_names(store, identity);
+                (others <= 1).then(|| kept(node, &st))
+            }
             _ => None,
         };
         match (here.is_some(), whiteout) {

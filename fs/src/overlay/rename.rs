@@ -71,8 +71,17 @@ impl Overlay {
             // Two names of one file: nothing to do.
             return Ok(());
         }
-        let a = self.intern(&from_parent, from.1, source);
-        let b = target.map(|found| self.intern(&to_parent, to.1, found));
+        let a = self.enter(&view, &from_parent, from.1)?.node;
+        let b = match target {
+            Some(_) => match self.enter(&view, &to_parent, to.1) {
+                Ok(entry) => Some(entry.node),
+                Err(e) => {
+                    self.nodes.release(a.ino, 1);
+                    return Err(e);
+                }
+            },
+            None => None,
+        };
         let result = self.rename_nodes(
             &view,
             (&from_parent, from.1),
@@ -111,9 +120,6 @@ impl Overlay {
                 self.prepare(view, b, &to, &store)?;
             } else if b.is_dir() && !self.is_empty_dir(view, b)? {
                 return Err(Errno::NOTEMPTY);
-            } else if self.has_lower_names(view, b)? {
-                // Its other names must show one link less: from now on the index counts.
-                self.make_upper(view, b, Amount::All)?;
             }
         }
         let leaves_whiteout =
@@ -135,12 +141,6 @@ impl Overlay {
                 self.replace(&store, &from, &to, a, b, leaves_whiteout)
             }
         }
-    }
-
-    /// Whether a file is in a read-only layer under several names.
-    fn has_lower_names(&self, view: &View, node: &Arc<Node>) -> Result<bool> {
-        let lower = matches!(node.body(), Body::Lower { .. });
-        Ok(lower && self.stat(view, node)?.nlink > 1)
     }
 
     fn end<'a>(
@@ -224,6 +224,10 @@ impl Overlay {
             Some(b) if b.is_dir() => {
                 let fd = self.store_dir(b, store)?;
                 if let Some(fd) = &fd {
+                    // Should the rename fail, what the whiteouts hide stays hidden.
+                    if to.place.region.copies_up() {
+                        set_opaque(&*to.dir, to.name)?;
+                    }
                     clear_whiteouts(store, fd)?;
                 }
                 fd.map(Body::Orphan)
@@ -245,6 +249,9 @@ impl Overlay {
             rustix::fs::renameat(&*from.dir, from.name, &*to.dir, to.name)?;
         }
         if let Some(b) = b {
+            if lower_only && matches!(b.body(), Body::Lower { .. }) {
+                store.count_gone(b.identity)?;
+            }
             if b.is_dir() {
                 self.fds.remove(super::fds::FdKey::Store(store.id(), b.ino));
                 self.bury(b, keep);

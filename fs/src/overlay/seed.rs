@@ -95,7 +95,10 @@ impl Overlay {
         let marker = aside_name(path);
         let seeded = open_work(store, c"seeded")?;
         match stat_at(&parent, name) {
-            Ok(_) => make_empty(&seeded, &marker, false)?,
+            Ok(_) => {
+                self.fill(region, store, path)?;
+                make_empty(&seeded, &marker, false)?;
+            }
             Err(Errno::NOENT) if stat_at(&seeded, &marker).is_ok() => {}
             Err(Errno::NOENT) => {
                 self.seed_path(region, store, path, &parent, name)?;
@@ -192,7 +195,8 @@ impl Overlay {
             return Ok(());
         }
         for name in self.names_below(&dirs)? {
-            if stat_at(&root, &name).is_err() {
+            let shown = !matches!(lower::lookup(&self.fds, &dirs, &name)?, LowerHit::None);
+            if shown && stat_at(&root, &name).is_err() {
                 self.seed_path(region, store, &name, &root, &name)?;
             }
         }
@@ -202,6 +206,36 @@ impl Overlay {
             set_attributes(root.as_fd(), b".", &stat)?;
         }
         make_empty(done[0], marker, false)
+    }
+
+    /// Completes a directory that was made only to hold something seeded earlier.
+    fn fill(&self, region: &Region, store: &Arc<Store>, path: &[u8]) -> Result<()> {
+        let parents = open_work(store, c"parents")?;
+        let marker = aside_name(path);
+        if stat_at(&parents, &marker).is_err() {
+            return Ok(());
+        }
+        let dirs: Vec<_> = region
+            .sources
+            .iter()
+            .map(|layer| LayerDir::new(layer, path))
+            .collect();
+        let here = store
+            .layer
+            .open_at(path, OFlags::PATH | OFlags::DIRECTORY)?;
+        for name in self.names_below(&dirs)? {
+            let below = super::layer::join(path, &name);
+            if matches!(lower::lookup(&self.fds, &dirs, &name)?, LowerHit::None) {
+                continue;
+            }
+            match stat_at(&here, &name) {
+                Err(Errno::NOENT) => self.seed_path(region, store, &below, &here, &name)?,
+                Ok(stat) if stat.is_dir() => self.fill(region, store, &below)?,
+                Ok(_) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        rustix::fs::unlinkat(&parents, marker.as_slice(), AtFlags::empty())
     }
 
     /// Copies a merged directory, continuing what an earlier run left.
@@ -328,6 +362,11 @@ impl Overlay {
         let mut at = store.layer.open_at(b"", OFlags::PATH | OFlags::DIRECTORY)?;
         let mut done: Vec<u8> = Vec::new();
         for name in dir_path.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
+            let here = super::layer::join(&done, name);
+            if stat_at(&at, name).is_err() {
+                // First the mark: a crash in between leaves a mark without a directory.
+                make_empty(open_work(store, c"parents")?, &aside_name(&here), false)?;
+            }
             match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o755)) {
                 Ok(()) => {
                     let dirs: Vec<_> = region

@@ -9,6 +9,7 @@
 //! - `work/index/` hard links to copied-up files that have several names in a lower layer
 //! - `work/seed/`  trees being seeded, continued at the next start
 //! - `work/seeded/` which paths have been seeded, so that what is removed stays removed
+//! - `work/parents/` which directories are there only to hold something that was seeded
 
 use super::ident::LayerId;
 use super::layer::{Freshness, Layer};
@@ -101,6 +102,7 @@ impl Store {
         let index = make_dir(&work, b"index")?;
         make_dir(&work, b"seed")?;
         make_dir(&work, b"seeded")?;
+        make_dir(&work, b"parents")?;
         let magic = rustix::fs::fstatfs(layer.root())?.f_type as u64;
         let store = Store {
             layer: Arc::new(layer),
@@ -161,6 +163,23 @@ impl Store {
     /// Name of the index entry for the file with `identity`.
     pub fn index_name(identity: u64) -> Vec<u8> {
         format!("{identity:016x}").into_bytes()
+    }
+
+    /// Name, beside the index, of the file whose size counts the removed names of a lower file that
+    /// was not copied up.
+    pub fn gone_name(identity: u64) -> Vec<u8> {
+        format!("{identity:016x}.gone").into_bytes()
+    }
+
+    /// Counts one more removed name of a lower file.
+    ///
+    /// # Errors
+    /// As `open(2)` and `write(2)`.
+    pub fn count_gone(&self, identity: u64) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
+        let name = Store::gone_name(identity);
+        let file = rustix::fs::openat(self.index(), name, flags, Mode::from_raw_mode(0o600))?;
+        rustix::io::write(file, b"-").map(drop)
     }
 
     /// Makes the store's content safe against power loss.

@@ -1,8 +1,8 @@
 //! The table of nodes by number.
 //!
 //! A node enters it when the kernel first hears of it and leaves it when the kernel has forgotten
-//! it and no node below needs it as a parent. Reference counts change only under the lock of the
-//! node's shard, so a node found in the table is never on its way out.
+//! it and no node below needs it as a parent. A count reaches zero only under the lock of the node's
+//! shard, so a node found in the table is never on its way out.
 
 use super::ident;
 use super::node::{Link, Node};
@@ -114,10 +114,12 @@ impl NodeTable {
             let Some(node) = shard.get(&ino) else {
                 continue;
             };
-            let before = node.refs.load(Ordering::Relaxed);
-            let left = before.saturating_sub(n);
-            node.refs.store(left, Ordering::Relaxed);
-            if left > 0 {
+            let taken = node
+                .refs
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |refs| {
+                    Some(refs.saturating_sub(n))
+                });
+            if taken.is_ok_and(|before| before > n) {
                 continue;
             }
             if let Some(node) = shard.remove(&ino) {

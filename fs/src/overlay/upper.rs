@@ -11,6 +11,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::sync::Arc;
 
+/// How often a directory is looked for again that is being moved.
+const RETRIES: usize = 8;
+
 impl Overlay {
     /// Directory `dir` as mirrored in `store`; none if the store does not have it.
     pub(super) fn store_dir(&self, dir: &Node, store: &Store) -> Result<Option<Arc<OwnedFd>>> {
@@ -29,9 +32,23 @@ impl Overlay {
             }
         };
         let key = super::fds::FdKey::Store(store.id(), dir.ino);
-        let opened = self.fds.get(key, super::layer::FOREVER, || {
-            let path = dir.path().ok_or(Errno::NOENT)?;
-            store.layer.open_at(&path, OFlags::PATH | OFlags::DIRECTORY)
+        let age = match store.layer.remote {
+            true => super::layer::LIVE_TTL,
+            false => super::layer::FOREVER,
+        };
+        let opened = self.fds.get(key, age, || {
+            // A rename above may come between path and open: then another directory is found.
+            for _ in 0..RETRIES {
+                let path = dir.path().ok_or(Errno::NOENT)?;
+                let fd = store
+                    .layer
+                    .open_at(&path, OFlags::PATH | OFlags::DIRECTORY)?;
+                let backing = dir.state.read().backing;
+                if !own || backing == 0 || crate::sys::stat::stat_fd(&fd)?.ino == backing {
+                    return Ok(fd);
+                }
+            }
+            Err(Errno::STALE)
         });
         match opened {
             Ok(fd) => Ok(Some(fd)),
