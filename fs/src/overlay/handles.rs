@@ -19,6 +19,8 @@ pub struct FileHandle {
     pub read: bool,
     /// Opened to be executed.
     pub execute: bool,
+    /// The open cut the file.
+    pub truncate: bool,
     /// The kernel reads and writes the backing file itself.
     pub passthrough: bool,
     /// The lower or upper file; reopened when a copy-up moves the content.

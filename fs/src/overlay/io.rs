@@ -14,6 +14,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Overlay {
     /// Reads at `offset` into `buf`, as much as there is.
@@ -37,15 +38,9 @@ impl Overlay {
             return Ok(n);
         }
         let fd = self.content_fd(&handle)?;
-        let mut done = 0;
-        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::pread(&*fd, rest, offset + done as u64) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                Err(Errno::INTR) => {}
-                Err(e) if done == 0 => return Err(e),
-                Err(_) => break,
-            }
+        let mut done = read_full(&fd, offset, buf)?;
+        if done < buf.len() && wait_for_cut(&handle.node) {
+            done = read_full(&fd, offset, buf)?;
         }
         self.count_bytes(&handle.node, done as u64, false);
         Ok(done)
@@ -59,6 +54,7 @@ impl Overlay {
     pub fn write(&self, fh: u64, offset: u64, data: &[u8], kill: bool) -> Result<usize> {
         let view = self.view();
         let handle = self.handles.file(fh)?;
+        self.cut_is_known(&handle);
         let fd = self.changed_fd(&view, &handle)?;
         if kill {
             clear_setid(&fd)?;
@@ -277,6 +273,37 @@ impl Overlay {
             },
             n,
         );
+    }
+}
+
+/// Reads as much as there is.
+fn read_full(fd: &OwnedFd, offset: u64, buf: &mut [u8]) -> Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::pread(fd, rest, offset + done as u64) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(Errno::INTR) => {}
+            Err(e) if done == 0 => return Err(e),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}
+
+/// How long the kernel may take to learn from an answered open that the file was cut.
+const CUT_TAKES: Duration = Duration::from_millis(2);
+
+/// Waits until the kernel knows that the file was cut, if that was just now. Told of a short read
+/// before, it would fill up to the old size with zeroes that nobody wrote.
+fn wait_for_cut(node: &Node) -> bool {
+    let cut = node.state.read().cut;
+    match cut.and_then(|at| CUT_TAKES.checked_sub(at.elapsed())) {
+        Some(left) => {
+            std::thread::sleep(left);
+            true
+        }
+        None => false,
     }
 }
 

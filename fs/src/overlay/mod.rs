@@ -127,6 +127,7 @@ impl Overlay {
                 cached: None,
                 open_fd: None,
                 plain: false,
+                cut: None,
                 backing: 0,
             }),
             opens: Mutex::new(None),

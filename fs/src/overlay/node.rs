@@ -18,6 +18,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::FileType;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 /// A file, directory or other object of the merged view.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ pub(super) struct State {
     pub open_fd: Option<Arc<OwnedFd>>,
     /// The file was made here without extended attributes and has been given none since.
     pub plain: bool,
+    /// When the file was last cut by an open whose caller has not been heard of since.
+    pub cut: Option<Instant>,
     /// Inode number of the store's file or directory, 0 if not known.
     pub backing: u64,
 }
@@ -189,6 +192,7 @@ impl Node {
                 cached: None,
                 open_fd: None,
                 plain: false,
+                cut: None,
                 backing: if upper { stat.ino } else { 0 },
             }),
             opens: Mutex::new(None),

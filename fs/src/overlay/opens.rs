@@ -32,6 +32,7 @@ use rustix::io::Errno;
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// The kernel's registration of a backing file; dropping it ends the registration.
 pub type Token = Arc<dyn Any + Send + Sync>;
@@ -167,7 +168,15 @@ impl Overlay {
         let handle = self.handles.file(fh)?;
         let fd = self.content_fd(&handle)?;
         self.kill_privileges(&fd, caller)?;
+        handle.node.state.write().cut = Some(Instant::now());
         rustix::fs::ftruncate(&fd, 0)
+    }
+
+    /// The kernel has learnt that a file was cut: its opener has come back with the handle.
+    pub(super) fn cut_is_known(&self, handle: &FileHandle) {
+        if handle.truncate {
+            handle.node.state.write().cut = None;
+        }
     }
 
     fn open_node(
@@ -380,6 +389,7 @@ impl Overlay {
             write: mode.write,
             read: mode.read,
             execute: mode.execute,
+            truncate: mode.truncate,
             passthrough,
             file: parking_lot::RwLock::new(content),
         })
@@ -390,6 +400,7 @@ impl Overlay {
         let Some(handle) = self.handles.remove(fh) else {
             return;
         };
+        self.cut_is_known(&handle);
         let node = &handle.node;
         let mut slot = node.opens.lock();
         if let Some(opens) = slot.as_mut() {
