@@ -313,7 +313,6 @@ fn names_of_one_file_stay_one_file_under_load() -> Result<()> {
     Ok(())
 }
 
-// BUG: fails until readers no longer see zeros while a file is truncated and written.
 /// One replaces the content of a file in the usual way, others read it: they see it, or a part, or nothing.
 #[test]
 fn readers_never_see_bytes_nobody_wrote() -> Result<()> {

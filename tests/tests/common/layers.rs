@@ -1,13 +1,15 @@
 //! The layers and rules of the model test, and the model of what they merge to.
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use rustix::fs::XattrFlags;
 
 use super::ops::XATTRS;
 use super::snapshot::{Entry, Snapshot, snapshot};
 use super::tree::{Kind, Place, Tree};
-use super::{World, env};
+use super::{World, chmod, env};
 
 pub const RULES: [(&str, Place, &str); 8] = [
     ("", Place::Volatile, "/=tmpfs"),
@@ -154,4 +156,24 @@ pub fn expected(tree: &Tree) -> Snapshot {
         all.insert(path, entry);
     }
     all
+}
+
+/// Makes the files of the layers.
+pub fn make(world: &World) -> Result<()> {
+    for (layer, path) in LAYERS {
+        if path.ends_with('/') {
+            world.dir(&format!("{layer}/{path}"))?;
+            continue;
+        }
+        let file = world.put(&format!("{layer}/{path}"), format!("{layer}:{path}\n"))?;
+        chmod(&file, 0o640)?;
+        if path != "con" {
+            rustix::fs::setxattr(&file, "user.one", layer.as_bytes(), XattrFlags::empty())?;
+        }
+    }
+    for link in lower_links() {
+        fs::hard_link(world.at("image/b"), world.at(&format!("image/{link}")))?;
+    }
+    std::os::unix::fs::symlink("/nonexistent-model", world.at("image/x/z"))?;
+    Ok(())
 }

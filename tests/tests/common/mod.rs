@@ -156,9 +156,7 @@ impl World {
     pub fn stop(&mut self) -> Result<()> {
         let pid = self.status()?.number("pid")?;
         self.mount = None;
-        wait_for(Duration::from_secs(20), "the daemon to end", || {
-            !Path::new(&format!("/proc/{pid}")).exists()
-        })
+        wait_for(Duration::from_secs(20), "the daemon to end", || ended(pid))
     }
 
     /// Forgets a mount whose daemon is gone.
@@ -219,6 +217,15 @@ impl World {
             .check()?;
         Ok(outcome.stdout)
     }
+}
+
+/// Whether a process has ended. Where nobody collects it at once it is still listed, as a zombie.
+pub fn ended(pid: u64) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| {
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.starts_with(" Z"))
+    })
 }
 
 /// Polls a condition.

@@ -185,6 +185,21 @@ impl Tree {
         all.filter(|child| *child == id).count() as u64
     }
 
+    /// All paths but the root.
+    pub fn paths(&self) -> Vec<(String, Id)> {
+        let mut found = Vec::new();
+        let mut todo = vec![(String::new(), 0)];
+        while let Some((path, id)) = todo.pop() {
+            for (name, child) in self.children(id) {
+                let path = format!("{path}/{name}").trim_start_matches('/').to_owned();
+                found.push((path.clone(), child));
+                todo.push((path, child));
+            }
+        }
+        found.sort();
+        found
+    }
+
     fn reachable(&self) -> Vec<Id> {
         let mut found = vec![0];
         let mut at = 0;
