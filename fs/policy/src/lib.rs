@@ -13,6 +13,7 @@
 //! | [`tree`] | the trie: lookup by component, longest path wins |
 //! | [`policy`] | [`build`] for one node, [`check`] for a whole table |
 //! | [`plan`] | what changes between two policies |
+//! | [`wire`] | what xCAT's servers and nodes say to each other |
 //! | [`rule_arg`] | `PATH=OPTION` from a command line |
 //!
 //! A table is taken whole or not at all: [`build`] returns either a complete policy or every [`Refusal`] it found.
@@ -44,6 +45,7 @@ pub mod source;
 mod statelite;
 pub mod template;
 pub mod tree;
+pub mod wire;
 
 pub use merge::NodeIdentity;
 pub use model::{Dialect, Flavour, Origin, Placement, Rule, UnknownDialect};

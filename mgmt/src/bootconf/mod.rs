@@ -1,0 +1,1 @@
+//! Boot files: what nodeset writes for each boot loader.

@@ -1,0 +1,38 @@
+//! What every command knows: where the tables are, and how to answer.
+
+use clap::Args;
+
+/// Where the tables are when nothing else is said.
+pub const DEFAULT_DB: &str = "/var/lib/statelite/tables.sqlite";
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The tables: an SQLite file, or a URL `postgresql://USER:PASSWORD@HOST/DATABASE`
+    #[arg(
+        long,
+        global = true,
+        env = "STATELITE_DB",
+        value_name = "DB",
+        default_value = DEFAULT_DB
+    )]
+    pub db: String,
+    /// Print JSON, where there is something to print
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What every command knows.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The options of every command.
+    pub global: Global,
+}
+
+impl Context {
+    /// Makes one from the options.
+    #[must_use]
+    pub fn new(global: Global) -> Self {
+        Self { global }
+    }
+}

@@ -1,0 +1,56 @@
+//! The commands, each defined once in a group; help, man pages and completions are generated from these definitions.
+//!
+//! Called by a name of its own (`liteimg`, `nodeset`, ...) the program is that command.
+
+pub mod context;
+pub mod docs;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+pub use context::{Context, Global};
+use std::process::ExitCode;
+
+/// Tables, images, boot files and the server of statelite clusters
+#[derive(Debug, Parser)]
+#[command(name = "statelite", version, max_term_width = 100)]
+pub struct Cli {
+    /// Where the tables are, and how answers look
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, by group.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write man pages and shell completions
+    Docs(docs::DocsArgs),
+}
+
+/// Runs the program with these arguments (the first is its name) and returns its exit status.
+pub fn run(mut args: Vec<String>) -> ExitCode {
+    let name = args.first().and_then(|name| name.rsplit('/').next());
+    let name = name.unwrap_or_default().to_owned();
+    if name != "statelite" && Cli::command().find_subcommand(&name).is_some() {
+        if let Some(first) = args.first_mut() {
+            *first = "statelite".to_owned();
+        }
+        args.insert(1, name.clone());
+    }
+    let cli = Cli::parse_from(args);
+    let context = Context::new(cli.global);
+    match dispatch(&context, cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(_context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Docs(args) => docs::run(&args),
+    }
+}

@@ -1,0 +1,1 @@
+//! Service nodes: what they serve, and how tables and files reach them.

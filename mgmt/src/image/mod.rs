@@ -1,0 +1,1 @@
+//! Images: genimage and copycds make them, liteimg prepares them for link mode, exports let nodes mount them.
