@@ -23,7 +23,7 @@ impl Overlay {
             _ => None,
         };
         match layer.as_ref().or_else(|| region.sources.last()) {
-            Some(layer) => rustix::fs::fstatvfs(layer.root()),
+            Some(layer) => layer.space(),
             None => Err(rustix::io::Errno::NOSYS),
         }
     }
