@@ -6,11 +6,12 @@
 
 use super::ident::{self, LayerId};
 use super::metrics::Counters;
+use super::space::Space;
 use crate::sys::stat::{self, Stat};
 use crate::sys::{Result, mountfd};
 use parking_lot::Mutex;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfs};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -88,7 +89,7 @@ pub struct Layer {
     root: OwnedFd,
     detached: bool,
     /// Free space as last asked, and when.
-    space: Mutex<Option<(Instant, StatVfs)>>,
+    space: Mutex<Option<(Instant, Space)>>,
 }
 
 /// How long the free space of a read-only layer on a server is believed. A booting system asks many times a second
@@ -160,7 +161,7 @@ impl Layer {
     ///
     /// # Errors
     /// As `statvfs(2)`.
-    pub fn space(&self) -> Result<StatVfs> {
+    pub fn space(&self) -> Result<Space> {
         let mut known = self.space.lock();
         if let Some((since, space)) = &*known
             && self.remote
@@ -168,7 +169,7 @@ impl Layer {
         {
             return Ok(*space);
         }
-        let space = rustix::fs::fstatvfs(self.root())?;
+        let space = Space::of(self.root())?;
         *known = Some((Instant::now(), space));
         Ok(space)
     }
