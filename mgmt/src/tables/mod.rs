@@ -4,6 +4,7 @@
 //! change with it. No change is stored before [`check`] has looked at all tables as they would be afterwards.
 
 pub mod check;
+pub mod csv;
 pub mod row;
 pub mod schema;
 pub mod site;
