@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod csv;
+pub mod edit;
 pub mod row;
 pub mod schema;
 pub mod site;
