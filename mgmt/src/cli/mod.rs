@@ -6,6 +6,7 @@ pub mod context;
 pub mod docs;
 pub mod nodes;
 pub mod print;
+pub mod resolve;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -29,6 +30,9 @@ pub enum Command {
     /// Nodes and their values
     #[command(flatten)]
     Nodes(nodes::Command),
+    /// What nodes get
+    #[command(flatten)]
+    Resolve(resolve::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
 }
@@ -57,6 +61,7 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
 fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Nodes(command) => nodes::run(context, command),
+        Command::Resolve(command) => resolve::run(context, command),
         Command::Docs(args) => docs::run(&args),
     }
 }
