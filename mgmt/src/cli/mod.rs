@@ -5,8 +5,9 @@
 pub mod context;
 pub mod docs;
 pub mod nodes;
-pub mod print;
+pub mod report;
 pub mod resolve;
+pub mod tables;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -27,6 +28,9 @@ pub struct Cli {
 /// The commands, by group.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// About tables
+    #[command(flatten)]
+    Tables(tables::Command),
     /// Nodes and their values
     #[command(flatten)]
     Nodes(nodes::Command),
@@ -62,6 +66,7 @@ fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Nodes(command) => nodes::run(context, command),
         Command::Resolve(command) => resolve::run(context, command),
+        Command::Tables(command) => tables::run(context, command),
         Command::Docs(args) => docs::run(&args),
     }
 }

@@ -6,7 +6,7 @@
 pub mod diff;
 pub mod explain;
 
-use super::{Context, print};
+use super::{Context, report};
 use crate::noderange::{self, RangeError};
 use crate::resolve::answer::{self, Answer};
 use crate::resolve::{self, ResolveError};
@@ -153,9 +153,9 @@ impl Output {
 
     fn finish(self) -> anyhow::Result<ExitCode> {
         if self.json {
-            print::json(&self.values)?;
+            report::json(&self.values)?;
         } else {
-            print::lines(self.lines)?;
+            report::lines(&self.lines)?;
         }
         Ok(if self.failed {
             ExitCode::FAILURE

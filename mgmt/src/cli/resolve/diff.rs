@@ -1,6 +1,6 @@
 //! `diff`: what a reload or a reboot would change for a node.
 
-use crate::cli::{Context, print};
+use crate::cli::{Context, report};
 use crate::resolve::difference::{Difference, difference};
 use crate::resolve::given;
 use anyhow::bail;
@@ -36,9 +36,9 @@ pub fn run(context: &Context, args: &DiffArgs) -> anyhow::Result<ExitCode> {
     };
     let found = difference(&site, &args.node, &last)?;
     if context.global.json {
-        print::json(&found)?;
+        report::json(&found)?;
     } else {
-        print::lines(text(&found))?;
+        report::lines(&text(&found))?;
     }
     Ok(if found.reboot {
         ExitCode::FAILURE

@@ -1,6 +1,6 @@
 //! `explain`: one path of one node.
 
-use crate::cli::{Context, print};
+use crate::cli::{Context, report};
 use crate::resolve::explain::{Explanation, explain};
 use crate::resolve::places::Places;
 use clap::Args;
@@ -26,9 +26,9 @@ pub fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let places = Places::of_this_machine(&site);
     let found = explain(&site, &places, &args.node, &args.path)?;
     if context.global.json {
-        print::json(&found)?;
+        report::json(&found)?;
     } else {
-        print::lines(text(&found))?;
+        report::lines(&text(&found))?;
     }
     Ok(ExitCode::SUCCESS)
 }
