@@ -6,6 +6,9 @@
 use super::image::Image;
 use super::{BootError, mac};
 
+/// What a server column holds when it means "not set".
+pub(super) const MASTER_WORD: &str = "<xcatmaster>";
+
 /// A rule: what is wrong with a value, if anything is.
 type Rule = fn(&str) -> Option<String>;
 
@@ -33,6 +36,7 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("site", "httpport", port),
     ("site", "xcatdport", port),
     ("site", "httpmethod", httpmethod),
+    ("site", "useflowcontrol", word),
     ("site", "tftpdir", directory),
     ("site", "installdir", directory),
     ("site", "master", host),
@@ -92,7 +96,9 @@ fn odd(c: char) -> bool {
 
 fn word(value: &str) -> Option<String> {
     let bad = value.contains(odd);
-    bad.then(|| "blanks, quotes and control characters cannot be part of a kernel argument".to_owned())
+    bad.then(|| {
+        "blanks, quotes and control characters cannot be part of a kernel argument".to_owned()
+    })
 }
 
 fn arguments(value: &str) -> Option<String> {
@@ -122,7 +128,7 @@ fn rootfstype(value: &str) -> Option<String> {
 
 fn host(value: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:[]%".contains(c);
-    let good = value == super::servers::MASTER || value.chars().all(allowed);
+    let good = value == MASTER_WORD || value.chars().all(allowed);
     (!good).then(|| "it is no host name or address".to_owned())
 }
 
@@ -175,7 +181,11 @@ mod tests {
     fn every_rule_is_about_a_column_that_exists() {
         for (table, column, _) in RULES {
             let table = schema::table(table).unwrap();
-            assert!(table.name == "site" || table.index(column).is_some(), "{}.{column}", table.name);
+            assert!(
+                table.name == "site" || table.index(column).is_some(),
+                "{}.{column}",
+                table.name
+            );
         }
     }
 
@@ -183,13 +193,23 @@ mod tests {
     fn bad_values_are_refused_with_a_reason() {
         for (table, column, bad, reason) in [
             ("osimage", "nfsrootopts", "rw", "write to the shared image"),
-            ("osimage", "nfsrootopts", "nolock,rw", "write to the shared image"),
+            (
+                "osimage",
+                "nfsrootopts",
+                "nolock,rw",
+                "write to the shared image",
+            ),
             ("osimage", "nfsrootopts", "defaults", "includes rw"),
             ("osimage", "nfsrootopts", "a, b", "blanks"),
             ("osimage", "nfsrootopts", "a,,b", "single commas"),
             ("osimage", "nfsrootopts", "a,", "single commas"),
             ("osimage", "rootfstype", "ext4", "nfs or ramdisk"),
-            ("linuximage", "addkcmdline", "quiet\nLABEL x", "break the boot file"),
+            (
+                "linuximage",
+                "addkcmdline",
+                "quiet\nLABEL x",
+                "break the boot file",
+            ),
             ("linuximage", "dump", "a b", "blanks"),
             ("noderes", "nfsserver", "srv init=/bin/sh", "no host name"),
             ("noderes", "nfsdir", "install", "absolute"),
@@ -203,7 +223,8 @@ mod tests {
             ("site", "httpmethod", "ftp", "http or https"),
             ("site", "statelitemode", "symlinks", "fuse or links"),
         ] {
-            let why = value(table, column, bad).unwrap_or_else(|| panic!("{table}.{column} {bad:?} is taken"));
+            let why = value(table, column, bad)
+                .unwrap_or_else(|| panic!("{table}.{column} {bad:?} is taken"));
             assert!(why.contains(reason), "{table}.{column} {bad:?}: {why}");
         }
     }
@@ -212,18 +233,30 @@ mod tests {
     fn good_values_are_taken() {
         for (table, column, good) in [
             ("osimage", "nfsrootopts", "nfsvers=3,nolock,actimeo=600"),
-            ("linuximage", "addkcmdline", "quiet R::x=1 #NODEATTRIB:nodetype:os#"),
+            (
+                "linuximage",
+                "addkcmdline",
+                "quiet R::x=1 #NODEATTRIB:nodetype:os#",
+            ),
             ("noderes", "nfsserver", "<xcatmaster>"),
             ("noderes", "nfsserver", "[fe80::1%eth0]"),
             ("noderes", "nfsserver", "|n(\\d+)|10.0.0.$1|"),
             ("noderes", "nfsdir", "//vol/images"),
             ("noderes", "netboot", "grub2-http"),
             ("nodehm", "serialport", "0"),
-            ("mac", "mac", "52:54:00:12:34:56!n01|52:54:00:12:34:57!*NOIP*"),
+            (
+                "mac",
+                "mac",
+                "52:54:00:12:34:56!n01|52:54:00:12:34:57!*NOIP*",
+            ),
             ("nodelist", "status", "any thing"),
             ("site", "httpport", ""),
         ] {
-            assert_eq!(value(table, column, good), None, "{table}.{column} {good:?}");
+            assert_eq!(
+                value(table, column, good),
+                None,
+                "{table}.{column} {good:?}"
+            );
         }
     }
 }

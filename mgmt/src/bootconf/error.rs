@@ -81,9 +81,6 @@ pub enum BootError {
     /// no address of this host faces the node: set noderes.xcatmaster, or site.master
     #[error("no address of this host faces the node: set noderes.xcatmaster, or site.master")]
     NoFacing,
-    /// no MAC address in the mac table; {0} needs it for the file's name
-    #[error("no MAC address in the mac table; {0} needs it for the file's name")]
-    NoMac(&'static str),
     /// {path} is missing: {hint}
     #[error("{} is missing: {hint}", path.display())]
     Missing {

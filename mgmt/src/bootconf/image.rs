@@ -1,6 +1,7 @@
 //! What the tables say about the image a node boots: names, directories, and how its kernel wants to be told.
 
 use super::{BootError, names};
+use crate::resolve::servers::{self, System};
 use crate::tables::Site;
 use crate::tables::schema::{LINUXIMAGE, OSIMAGE};
 
@@ -59,7 +60,13 @@ impl Image {
     ///
     /// # Errors
     /// [`BootError`] when a name cannot be part of a path, or a value is bad.
-    pub fn new(site: &Site, name: &str, os: &str, arch: &str, profile: &str) -> Result<Self, BootError> {
+    pub fn new(
+        site: &Site,
+        name: &str,
+        os: &str,
+        arch: &str,
+        profile: &str,
+    ) -> Result<Self, BootError> {
         for part in [name, os, arch, profile] {
             names::component(part)?;
         }
@@ -68,9 +75,12 @@ impl Image {
             let value = site.row(&LINUXIMAGE, &[name])?.get(&LINUXIMAGE, column);
             value.map(str::to_owned)
         };
-        let installdir = site.setting("installdir").unwrap_or("/install");
-        let usual = || format!("{}/netboot/{os}/{arch}/{profile}", installdir.trim_end_matches('/'));
-        let rootimgdir = linux("rootimgdir").unwrap_or_else(usual);
+        let system = System {
+            os: os.to_owned(),
+            arch: arch.to_owned(),
+            profile: profile.to_owned(),
+        };
+        let rootimgdir = servers::rootimgdir(site, name, &system);
         let rootfs = match osimage("rootfstype") {
             Some("ramdisk") => RootFs::Ramdisk,
             _ => RootFs::Nfs,
@@ -82,7 +92,7 @@ impl Image {
             os: os.to_owned(),
             arch: arch.to_owned(),
             profile: profile.to_owned(),
-            rootimgdir: rootimgdir.trim_end_matches('/').to_owned(),
+            rootimgdir,
             rootfs,
             nfsrootopts: osimage("nfsrootopts").map(str::to_owned),
             addkcmdline,
@@ -164,16 +174,26 @@ mod tests {
             ("ubuntu22.04", Family::Debian, true),
         ] {
             let image = image(os);
-            assert_eq!((image.family(), image.dracut_by_name()), (family, dracut), "{os}");
+            assert_eq!(
+                (image.family(), image.dracut_by_name()),
+                (family, dracut),
+                "{os}"
+            );
         }
     }
 
     #[test]
     fn the_usual_directory_unless_the_table_has_one() {
-        assert_eq!(image("rhels9.4").rootimgdir, "/install/netboot/rhels9.4/x86_64/compute");
+        assert_eq!(
+            image("rhels9.4").rootimgdir,
+            "/install/netboot/rhels9.4/x86_64/compute"
+        );
         let mut site = Site::default();
         let row = Row::new(&LINUXIMAGE).with(&LINUXIMAGE, "imagename", "i");
-        site.add(&LINUXIMAGE, row.with(&LINUXIMAGE, "rootimgdir", "/images/i/"));
+        site.add(
+            &LINUXIMAGE,
+            row.with(&LINUXIMAGE, "rootimgdir", "/images/i/"),
+        );
         let image = Image::new(&site, "i", "rhels9.4", "x86_64", "compute").unwrap();
         assert_eq!(image.rootimgdir, "/images/i");
     }
@@ -187,7 +207,10 @@ mod tests {
             ["i", "rhels9", "x86_64", "c d"],
         ] {
             let [name, os, arch, profile] = parts;
-            assert!(Image::new(&Site::default(), name, os, arch, profile).is_err(), "{parts:?}");
+            assert!(
+                Image::new(&Site::default(), name, os, arch, profile).is_err(),
+                "{parts:?}"
+            );
         }
     }
 }

@@ -108,7 +108,21 @@ mod tests {
     #[test]
     fn names_that_would_leave_the_directory_are_refused() {
         for bad in [
-            "", "/", "..", ".", "a/b", "../n01", "n01/..", "-n", ".n01", "n 1", "n\n1", "n\0", "n$1", "n;x", "n..1",
+            "",
+            "/",
+            "..",
+            ".",
+            "a/b",
+            "../n01",
+            "n01/..",
+            "-n",
+            ".n01",
+            "n 1",
+            "n\n1",
+            "n\0",
+            "n$1",
+            "n;x",
+            "n..1",
             "knoten\u{e4}",
         ] {
             assert!(node(bad).is_err(), "{bad:?}");
@@ -122,8 +136,18 @@ mod tests {
     #[test]
     fn names_of_other_boot_files_are_refused() {
         for bad in [
-            "default", "AC0A0001", "deadbeef", "grub.cfg-x", "grub2.ppc", "grub2-n01", "n01.uefi", "n01.elilo",
-            "n01.pxelinux", "01-52-54-00-12-34-56", "52-54-00-12-34-56", "pxelinux.0",
+            "default",
+            "AC0A0001",
+            "deadbeef",
+            "grub.cfg-x",
+            "grub2.ppc",
+            "grub2-n01",
+            "n01.uefi",
+            "n01.elilo",
+            "n01.pxelinux",
+            "01-52-54-00-12-34-56",
+            "52-54-00-12-34-56",
+            "pxelinux.0",
         ] {
             assert!(node(bad).is_err(), "{bad}");
         }

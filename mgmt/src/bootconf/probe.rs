@@ -38,7 +38,11 @@ pub fn probe(image: &Image, era: Era) -> Result<Probe, BootError> {
     // current image in the form of 2010.
     let initrd = [name, "initrd.gz", "initrd-statelite.gz"]
         .iter()
-        .take(if image.rootfs == RootFs::Ramdisk { 2 } else { 3 })
+        .take(if image.rootfs == RootFs::Ramdisk {
+            2
+        } else {
+            3
+        })
         .map(|name| dir.join(name))
         .find(|path| path.is_file());
     let Some(initrd) = initrd else {
@@ -104,14 +108,18 @@ fn partition(image: &Image, warnings: &mut Vec<String>) -> bool {
     if let Some(script) = value.strip_prefix("s:") {
         let there = Path::new(script).is_file();
         if !there {
-            warnings.push(format!("linuximage.partitionfile: no script {script}; the local disk is not partitioned"));
+            warnings.push(format!(
+                "linuximage.partitionfile: no script {script}; the local disk is not partitioned"
+            ));
         }
         return there;
     }
     match std::fs::read_to_string(value) {
         Ok(text) => text.lines().any(|line| line.contains("enable=yes")),
         Err(error) => {
-            warnings.push(format!("linuximage.partitionfile: {value}: {error}; the local disk is not partitioned"));
+            warnings.push(format!(
+                "linuximage.partitionfile: {value}: {error}; the local disk is not partitioned"
+            ));
             false
         }
     }
@@ -156,7 +164,12 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let mut image = image(dir.path(), os);
             image.rootfs = rootfs;
-            for name in ["kernel", "initrd-stateless.gz", "initrd-statelite.gz", "rootimg-statelite.gz"] {
+            for name in [
+                "kernel",
+                "initrd-stateless.gz",
+                "initrd-statelite.gz",
+                "rootimg-statelite.gz",
+            ] {
                 std::fs::write(dir.path().join(name), name).unwrap();
             }
             if dracut {
@@ -166,7 +179,11 @@ mod tests {
             let found = probe(&image, Era::Current).unwrap();
             assert_eq!(found.dracut, dracut, "{os}");
             assert_eq!(found.initrd_name, wanted, "{os}");
-            assert_eq!(std::fs::read_to_string(found.initrd).unwrap(), wanted, "{os}");
+            assert_eq!(
+                std::fs::read_to_string(found.initrd).unwrap(),
+                wanted,
+                "{os}"
+            );
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Called by a name of its own (`liteimg`, `nodeset`, ...) the program is that command.
 
+pub mod bootconf;
 pub mod context;
 pub mod docs;
 
@@ -24,6 +25,9 @@ pub struct Cli {
 /// The commands, by group.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Boot files
+    #[command(flatten)]
+    Bootconf(bootconf::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
 }
@@ -49,8 +53,9 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
     }
 }
 
-fn dispatch(_context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Bootconf(command) => bootconf::run(context, command),
         Command::Docs(args) => docs::run(&args),
     }
 }

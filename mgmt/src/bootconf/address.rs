@@ -1,47 +1,10 @@
-//! Which server a node gets its image, its boot files and its answers from (facts §7).
+//! How names become addresses. Deciding asks a [`Lookup`]; tests give their own.
 
 use crate::tables::Site;
 use crate::tables::schema::{HOSTS, NODERES};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 
-/// What noderes holds when it means "not set".
-pub const MASTER: &str = "<xcatmaster>";
-
-/// A server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Server {
-    /// By name or address.
-    Named(String),
-    /// The address of this host that faces the node.
-    Facing,
-}
-
-/// A node's servers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Servers {
-    /// Of the image over NFS.
-    pub nfs: Server,
-    /// Of boot files and packed images.
-    pub image: Server,
-    /// Of litefile and litetree: `XCAT=`.
-    pub master: Server,
-}
-
-/// The servers of a node: nfsserver, else tftpserver, else xcatmaster, else the facing address. The literal `<xcatmaster>`
-/// counts as not set.
-#[must_use]
-pub fn servers(site: &Site, node: &str) -> Servers {
-    let value = |column| {
-        let value = site.node_value(node, &NODERES, column);
-        value.filter(|value| value != MASTER).map(Server::Named)
-    };
-    let master = value("xcatmaster").unwrap_or(Server::Facing);
-    let image = value("tftpserver").unwrap_or_else(|| master.clone());
-    let nfs = value("nfsserver").unwrap_or_else(|| image.clone());
-    Servers { nfs, image, master }
-}
-
-/// How names become addresses: tests give their own.
+/// How names become addresses.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup {
     /// A name's IPv4 address, as the system's resolver knows it.
@@ -65,7 +28,17 @@ impl Lookup {
     pub fn address(&self, site: &Site, name: &str) -> Option<Ipv4Addr> {
         let table = |name: &str| site.node_value(name, &HOSTS, "ip")?.parse().ok();
         let parsed = name.parse().ok();
-        parsed.or_else(|| table(name)).or_else(|| alias(site, name)).or_else(|| (self.name)(name))
+        parsed
+            .or_else(|| table(name))
+            .or_else(|| alias(site, name))
+            .or_else(|| (self.name)(name))
+    }
+
+    /// This host's address that faces a node.
+    #[must_use]
+    pub fn facing(&self, site: &Site, node: &str) -> Option<String> {
+        let address = self.address(site, node)?;
+        Some((self.facing)(address)?.to_string())
     }
 }
 
@@ -76,6 +49,14 @@ fn alias(site: &Site, name: &str) -> Option<Ipv4Addr> {
         names.split([' ', ',']).any(|other| other == name)
     })?;
     row.get(&HOSTS, "ip")?.parse().ok()
+}
+
+/// The server of a node's boot files and packed image, when one is named: tftpserver, else xcatmaster.
+#[must_use]
+pub fn boot_server(site: &Site, node: &str) -> Option<String> {
+    let values = ["tftpserver", "xcatmaster"].map(|column| site.node_value(node, &NODERES, column));
+    let mut named = values.into_iter().flatten();
+    named.find(|value| value != super::check::MASTER_WORD)
 }
 
 fn system_name(name: &str) -> Option<Ipv4Addr> {
@@ -100,38 +81,41 @@ mod tests {
     use crate::tables::Row;
     use crate::tables::schema::NODELIST;
 
-    fn named(name: &str) -> Server {
-        Server::Named(name.to_owned())
-    }
-
     #[test]
-    fn the_choice_of_servers() {
-        for (nfs, tftp, master, wanted) in [
-            ("", "", "", [Server::Facing, Server::Facing, Server::Facing]),
-            ("", "", "m", [named("m"), named("m"), named("m")]),
-            ("", "t", "m", [named("t"), named("t"), named("m")]),
-            ("n", "t", "m", [named("n"), named("t"), named("m")]),
-            ("<xcatmaster>", "", "m", [named("m"), named("m"), named("m")]),
-            ("n", "<xcatmaster>", "", [named("n"), Server::Facing, Server::Facing]),
+    fn the_server_of_boot_files() {
+        for (tftp, master, wanted) in [
+            ("", "", None),
+            ("", "m", Some("m")),
+            ("t", "m", Some("t")),
+            ("<xcatmaster>", "m", Some("m")),
+            ("<xcatmaster>", "", None),
         ] {
             let mut site = Site::default();
-            site.add(&NODELIST, Row::new(&NODELIST).with(&NODELIST, "node", "n01"));
+            site.add(
+                &NODELIST,
+                Row::new(&NODELIST).with(&NODELIST, "node", "n01"),
+            );
             let row = Row::new(&NODERES).with(&NODERES, "node", "n01");
-            let row = row.with(&NODERES, "nfsserver", nfs).with(&NODERES, "tftpserver", tftp);
+            let row = row.with(&NODERES, "tftpserver", tftp);
             site.add(&NODERES, row.with(&NODERES, "xcatmaster", master));
-            let found = servers(&site, "n01");
-            assert_eq!([found.nfs, found.image, found.master], wanted, "{nfs}/{tftp}/{master}");
+            assert_eq!(
+                boot_server(&site, "n01").as_deref(),
+                wanted,
+                "{tftp}/{master}"
+            );
         }
     }
 
     #[test]
     fn addresses_come_from_the_hosts_table_first() {
         let mut site = Site::default();
-        let row = Row::new(&HOSTS).with(&HOSTS, "node", "n01").with(&HOSTS, "ip", "10.0.0.1");
+        let row = Row::new(&HOSTS)
+            .with(&HOSTS, "node", "n01")
+            .with(&HOSTS, "ip", "10.0.0.1");
         site.add(&HOSTS, row.with(&HOSTS, "hostnames", "n01-eth0 boot"));
         let lookup = Lookup {
             name: |name| (name == "dns").then_some(Ipv4Addr::new(10, 9, 9, 9)),
-            facing: |_| None,
+            facing: |node| Some(IpAddr::V4(Ipv4Addr::from(u32::from(node) | 254))),
         };
         for (name, wanted) in [
             ("10.1.2.3", Some([10, 1, 2, 3])),
@@ -140,8 +124,14 @@ mod tests {
             ("dns", Some([10, 9, 9, 9])),
             ("none", None),
         ] {
-            assert_eq!(lookup.address(&site, name), wanted.map(Ipv4Addr::from), "{name}");
+            assert_eq!(
+                lookup.address(&site, name),
+                wanted.map(Ipv4Addr::from),
+                "{name}"
+            );
         }
+        assert_eq!(lookup.facing(&site, "n01").as_deref(), Some("10.0.0.255"));
+        assert_eq!(lookup.facing(&site, "none"), None);
     }
 
     #[test]
