@@ -1,0 +1,14 @@
+//! Boot files, byte for byte, and what nodeset leaves on disk.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod cmdlines;
+mod command;
+mod files;
+mod samples;
+mod world;
