@@ -15,6 +15,7 @@
 pub mod address;
 pub mod check;
 pub mod cmdline;
+pub mod dnsmasq;
 
 pub mod error;
 pub mod facts;

@@ -1,4 +1,4 @@
-//! `nodeset`: which image nodes boot.
+//! `nodeset`: which image nodes boot. `dnsmasq` is of the same group.
 
 use super::Context;
 use crate::bootconf::address::Lookup;
@@ -16,6 +16,8 @@ use std::process::ExitCode;
 pub enum Command {
     /// Set what nodes boot, and write their boot files
     Nodeset(NodesetArgs),
+    /// Print a dnsmasq configuration that leads nodes to their boot files, for a site without xCAT
+    Dnsmasq(super::dnsmasq::DnsmasqArgs),
 }
 
 /// Arguments of `nodeset`.
@@ -46,6 +48,7 @@ pub struct NodesetArgs {
 pub fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Nodeset(args) => nodeset(context, &args),
+        Command::Dnsmasq(args) => super::dnsmasq::run(context, args),
     }
 }
 

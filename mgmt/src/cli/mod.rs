@@ -4,6 +4,7 @@
 
 pub mod bootconf;
 pub mod context;
+pub mod dnsmasq;
 pub mod docs;
 
 use clap::{CommandFactory as _, Parser, Subcommand};

@@ -9,6 +9,7 @@
 
 mod cmdlines;
 mod command;
+mod dnsmasq;
 mod files;
 mod samples;
 mod world;
