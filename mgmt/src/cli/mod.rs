@@ -6,6 +6,10 @@ pub mod bootconf;
 pub mod context;
 pub mod dnsmasq;
 pub mod docs;
+pub mod nodes;
+pub mod report;
+pub mod resolve;
+pub mod tables;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -29,6 +33,15 @@ pub enum Command {
     /// Boot files
     #[command(flatten)]
     Bootconf(bootconf::Command),
+    /// About tables
+    #[command(flatten)]
+    Tables(tables::Command),
+    /// Nodes and their values
+    #[command(flatten)]
+    Nodes(nodes::Command),
+    /// What nodes get
+    #[command(flatten)]
+    Resolve(resolve::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
 }
@@ -57,6 +70,9 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
 fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Bootconf(command) => bootconf::run(context, command),
+        Command::Nodes(command) => nodes::run(context, command),
+        Command::Resolve(command) => resolve::run(context, command),
+        Command::Tables(command) => tables::run(context, command),
         Command::Docs(args) => docs::run(&args),
     }
 }
