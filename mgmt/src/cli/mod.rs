@@ -2,7 +2,9 @@
 //!
 //! Called by a name of its own (`liteimg`, `nodeset`, ...) the program is that command.
 
+pub mod bootconf;
 pub mod context;
+pub mod dnsmasq;
 pub mod docs;
 pub mod nodes;
 pub mod report;
@@ -28,6 +30,9 @@ pub struct Cli {
 /// The commands, by group.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Boot files
+    #[command(flatten)]
+    Bootconf(bootconf::Command),
     /// About tables
     #[command(flatten)]
     Tables(tables::Command),
@@ -64,6 +69,7 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
 
 fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Bootconf(command) => bootconf::run(context, command),
         Command::Nodes(command) => nodes::run(context, command),
         Command::Resolve(command) => resolve::run(context, command),
         Command::Tables(command) => tables::run(context, command),
