@@ -7,9 +7,12 @@
 //! A node asks about itself and is told about itself. Nothing here changes a table, but for the state nodes report.
 
 pub mod access;
+pub mod answers;
 pub mod config;
 pub mod gate;
 pub mod identity;
+pub mod lines;
+pub mod metrics;
 pub mod reverse;
 #[cfg(test)]
 pub(crate) mod testing;
