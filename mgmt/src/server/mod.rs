@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod answers;
+pub mod ca;
 pub mod config;
 pub mod gate;
 pub mod identity;
@@ -16,4 +17,5 @@ pub mod metrics;
 pub mod reverse;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tls;
 pub mod world;
