@@ -68,9 +68,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once of one address, per port. More than a node needs, few enough that one cannot take all.
     pub per_peer: usize,
-    /// TLS handshakes computed at once; others wait their turn within `handshake_seconds`.
-    pub handshakes: usize,
-    /// Seconds from connection to finished handshake.
+    /// Seconds from connection to finished handshake; 2 while more than three quarters of the places are taken.
     pub handshake_seconds: u64,
     /// Seconds from handshake to a whole request, and for a kept HTTPS connection between requests.
     pub request_seconds: u64,
@@ -91,7 +89,6 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             per_peer: 64,
-            handshakes: 256,
             handshake_seconds: 10,
             request_seconds: 20,
             total_seconds: 120,
@@ -153,7 +150,6 @@ impl Config {
         for (name, value) in [
             ("limits.connections", limits.connections as u64),
             ("limits.per_peer", limits.per_peer as u64),
-            ("limits.handshakes", limits.handshakes as u64),
             ("limits.handshake_seconds", limits.handshake_seconds),
             ("limits.request_seconds", limits.request_seconds),
             ("limits.total_seconds", limits.total_seconds),

@@ -58,6 +58,12 @@ impl Gate {
         })
     }
 
+    /// Whether more than three quarters of the places are taken.
+    #[must_use]
+    pub fn crowded(&self) -> bool {
+        self.open() > self.most / 4 * 3
+    }
+
     /// How many are connected.
     #[must_use]
     pub fn open(&self) -> usize {

@@ -11,11 +11,17 @@ pub mod answers;
 pub mod ca;
 pub mod config;
 pub mod gate;
+pub mod http;
 pub mod identity;
+pub mod keeper;
 pub mod lines;
+pub mod listen;
 pub mod metrics;
 pub mod reverse;
+pub mod state;
+pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tls;
+pub mod wire;
 pub mod world;
