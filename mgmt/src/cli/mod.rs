@@ -4,6 +4,7 @@
 
 pub mod context;
 pub mod docs;
+pub mod server;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -26,6 +27,9 @@ pub struct Cli {
 pub enum Command {
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
+    /// The server nodes ask, and service nodes
+    #[command(flatten)]
+    Server(server::Command),
 }
 
 /// Runs the program with these arguments (the first is its name) and returns its exit status.
@@ -49,8 +53,9 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
     }
 }
 
-fn dispatch(_context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Docs(args) => docs::run(&args),
+        Command::Server(command) => server::run(context, command),
     }
 }

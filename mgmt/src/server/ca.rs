@@ -12,7 +12,7 @@
 
 mod names;
 
-pub use names::machine_names;
+pub use names::{machine, machine_names};
 
 use crate::hierarchy::snapshot::replace;
 use rcgen::{
@@ -106,7 +106,7 @@ impl Authority {
             }
         }
         let mut params = CertificateParams::default();
-        let name = format!("statelite authority of {}", names::machine());
+        let name = format!("statelite authority of {}", machine());
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -17,7 +17,9 @@ pub mod keeper;
 pub mod lines;
 pub mod listen;
 pub mod metrics;
+pub mod notify;
 pub mod reverse;
+pub mod run;
 pub mod state;
 pub mod status;
 #[cfg(test)]
