@@ -2,6 +2,10 @@
 //!
 //! The rules are those of `statelite-policy`; here the tables are turned into what it reads.
 
+pub mod answer;
+pub mod given;
+pub mod servers;
+
 use crate::tables::schema::{LITEFILE, LITETREE, NODETYPE, OSIMAGE, STATELITE};
 use crate::tables::{Site, Table};
 use statelite_policy::{Dialect, NodeIdentity, Policy, Refusals, Tables};

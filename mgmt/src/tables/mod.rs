@@ -8,6 +8,7 @@ pub mod row;
 pub mod schema;
 pub mod site;
 pub mod store;
+pub mod substitution;
 
 pub use check::{Finding, Warning};
 pub use row::Row;
