@@ -2,11 +2,12 @@
 
 use super::world::World;
 use crate::resolve;
+use crate::resolve::answer::{Answer, answer};
 use crate::tables::schema::{LITETREE, STATELITE};
 use lru::LruCache;
 use parking_lot::Mutex;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
+use statelite_policy::Dialect;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,53 +17,51 @@ use std::time::{Duration, Instant};
 const COMMAND_MEMORY: Duration = Duration::from_secs(5);
 
 /// Everything one node is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
     /// The node.
     pub node: String,
     /// Its image.
-    pub image: Option<String>,
-    /// What the option words mean: `2010` or `current`.
-    pub dialect: String,
-    /// `OPTION PATH`, sorted by path, or why there is nothing.
-    pub litefile: Result<Vec<String>, String>,
-    /// `SERVER:DIR`, in the order of priority, or why there is nothing.
-    pub litetree: Result<Vec<String>, String>,
-    /// Where its persistent state is kept.
-    pub statemnt: Option<String>,
+    pub image: String,
+    /// What the option words mean.
+    pub dialect: Dialect,
+    /// The lines.
+    pub answer: Answer,
+    /// Changes exactly when one of the above does: SHA-256, in hexadecimal digits.
+    pub digest: String,
 }
 
-impl Answer {
+/// What a node is told, or why it is told nothing.
+pub type Outcome = Result<Known, String>;
+
+impl Known {
     /// Computes it. May run commands of the tables: not for asynchronous threads.
-    #[must_use]
-    pub fn compute(world: &World, node: &str) -> Self {
+    ///
+    /// # Errors
+    /// Why the node has no policy, for people.
+    pub fn compute(world: &World, node: &str) -> Outcome {
         let site = world.about(node);
-        let policy = resolve::policy(&site, node);
-        let statemnt = policy.ok().and_then(|policy| policy.statemnt);
-        Self {
+        let image = resolve::image_of(&site, node).map_err(|error| error.to_string())?;
+        let answer = answer(&site, node).map_err(|error| error.to_string())?;
+        let dialect = resolve::dialect(&site);
+        let text = format!("{node}\n{image}\n{dialect}\n{}\n", answer.digest());
+        let bytes = Sha256::digest(text.as_bytes());
+        Ok(Self {
             node: node.to_owned(),
-            image: resolve::image_of(&site, node).ok(),
-            dialect: resolve::dialect(&site).to_string(),
-            litefile: super::lines::litefile(&site, node),
-            litetree: super::lines::litetree(&site, node),
-            statemnt: statemnt.map(|source| source.to_string()),
-        }
+            digest: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            image,
+            dialect,
+            answer,
+        })
     }
+}
 
-    /// Changes exactly when something the node is told does: SHA-256, in hexadecimal digits.
-    #[must_use]
-    pub fn digest(&self) -> String {
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        let bytes = Sha256::digest(&text);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    fn bytes(&self) -> usize {
-        let lines = |lines: &Result<Vec<String>, String>| match lines {
-            Ok(lines) => lines.iter().map(|line| line.len() + 24).sum(),
-            Err(text) => text.len(),
-        };
-        256 + lines(&self.litefile) + lines(&self.litetree)
+/// About how much memory it takes, bytes.
+fn bytes(outcome: &Outcome) -> usize {
+    let lines = |lines: &[String]| lines.iter().map(|line| line.len() + 24).sum::<usize>();
+    512 + match outcome {
+        Ok(known) => lines(&known.answer.litefile) + lines(&known.answer.litetree),
+        Err(text) => text.len(),
     }
 }
 
@@ -84,17 +83,8 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    answer: Arc<Known>,
+    answer: Arc<Outcome>,
     until: Option<Instant>,
-}
-
-/// An answer with its digest.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Known {
-    /// The answer.
-    pub answer: Answer,
-    /// Its digest.
-    pub digest: String,
 }
 
 impl Cache {
@@ -116,7 +106,7 @@ impl Cache {
 
     /// The node's answer in this world, if it is kept.
     #[must_use]
-    pub fn get(&self, world: &World, node: &str) -> Option<Arc<Known>> {
+    pub fn get(&self, world: &World, node: &str) -> Option<Arc<Outcome>> {
         let mut state = self.state.lock();
         if state.generation != world.generation() {
             return None;
@@ -132,13 +122,11 @@ impl Cache {
 
     /// The node's answer, computed if it is not kept. Blocks.
     #[must_use]
-    pub fn answer(&self, world: &World, node: &str) -> Arc<Known> {
+    pub fn answer(&self, world: &World, node: &str) -> Arc<Outcome> {
         if let Some(known) = self.get(world, node) {
             return known;
         }
-        let answer = Answer::compute(world, node);
-        let digest = answer.digest();
-        let known = Arc::new(Known { answer, digest });
+        let known = Arc::new(Known::compute(world, node));
         let until = runs_commands(world).then(|| Instant::now() + COMMAND_MEMORY);
         self.put(
             world.generation(),
@@ -169,15 +157,15 @@ impl Cache {
             state.bytes = 0;
             state.generation = generation;
         }
-        state.bytes += entry.answer.answer.bytes();
+        state.bytes += bytes(&entry.answer);
         if let Some((_, old)) = state.entries.push(node.to_owned(), entry) {
-            state.bytes = state.bytes.saturating_sub(old.answer.answer.bytes());
+            state.bytes = state.bytes.saturating_sub(bytes(&old.answer));
         }
         while state.bytes > self.most_bytes {
             let Some((_, old)) = state.entries.pop_lru() else {
                 break;
             };
-            state.bytes = state.bytes.saturating_sub(old.answer.answer.bytes());
+            state.bytes = state.bytes.saturating_sub(bytes(&old.answer));
         }
     }
 }
@@ -202,17 +190,17 @@ mod tests {
     #[test]
     fn a_node_is_told_its_rows() {
         let world = World::new(testing::site(), 1, false);
-        let answer = Answer::compute(&world, "n01");
-        let lines = answer.litefile.unwrap();
+        let known = Known::compute(&world, "n01").unwrap();
+        let lines = known.answer.litefile;
         for line in ["tmpfs         /etc/adjtime", "persistent    /var/log/"] {
             assert!(lines.iter().any(|one| one == line), "{line} in {lines:?}");
         }
         assert!(!lines.iter().any(|line| line.contains("/etc/none")));
-        let trees = answer.litetree.unwrap();
+        let trees = known.answer.litetree;
         assert_eq!(trees, ["10.0.0.254:/statelite/n01", "cnfs:/gpfs/compute"]);
-        assert_eq!(answer.statemnt.as_deref(), Some("cnfs:/state"));
-        let without = Answer::compute(&world, "n03");
-        assert!(without.litefile.unwrap_err().contains("nodetype.os"));
+        assert_eq!(known.answer.statemnt.as_deref(), Some("cnfs:/state"));
+        let without = Known::compute(&world, "n03").unwrap_err();
+        assert!(without.contains("nodetype.os"), "{without}");
     }
 
     #[test]
@@ -231,7 +219,7 @@ mod tests {
         );
         site.add(&crate::tables::schema::LITEFILE, extra);
         let other = World::new(site, 3, false);
-        let digest = |world| Answer::compute(world, "n01").digest();
+        let digest = |world| Known::compute(world, "n01").unwrap().digest;
         assert_eq!(digest(&before), digest(&same));
         assert_ne!(digest(&before), digest(&other));
         assert_eq!(digest(&before).len(), 64);

@@ -116,7 +116,7 @@ impl Keeper {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
             self.reports.try_send(Message::Report(report))
         {
-            self.metrics.status_lost.add();
+            self.metrics.reports_lost.add();
         }
     }
 }
@@ -166,15 +166,14 @@ impl Thread {
         if reports.is_empty() {
             return;
         }
-        match self.source.write(reports) {
-            Ok(()) => reports
-                .iter()
-                .for_each(|_| self.metrics.status_reports.add()),
+        let count = match self.source.write(reports) {
+            Ok(()) => &self.metrics.reports_stored,
             Err(error) => {
-                tracing::warn!("{} reports of nodes not stored: {error:#}", reports.len());
-                reports.iter().for_each(|_| self.metrics.status_lost.add());
+                tracing::warn!("{} reports, not all stored: {error:#}", reports.len());
+                &self.metrics.reports_lost
             }
-        }
+        };
+        reports.iter().for_each(|_| count.add());
     }
 
     fn look(&mut self) {

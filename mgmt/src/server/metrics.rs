@@ -42,10 +42,10 @@ pub struct Metrics {
     pub handshake_failed: Count,
     /// TLS handshakes that took too long.
     pub handshake_slow: Count,
-    /// Node states written down.
-    pub status_reports: Count,
-    /// Node states that could not be written down.
-    pub status_lost: Count,
+    /// Node states, and records of what nodes were told, written down.
+    pub reports_stored: Count,
+    /// Those that could not be written down.
+    pub reports_lost: Count,
 }
 
 impl Metrics {
@@ -81,14 +81,14 @@ impl Metrics {
                 &self.handshake_slow,
             ),
             (
-                "status_reports_total",
-                "node states stored",
-                &self.status_reports,
+                "reports_stored_total",
+                "node states and records of answers stored",
+                &self.reports_stored,
             ),
             (
-                "status_lost_total",
-                "node states not stored",
-                &self.status_lost,
+                "reports_lost_total",
+                "node states and records of answers not stored",
+                &self.reports_lost,
             ),
         ] {
             line(&mut text, name, help, "counter", count.get());

@@ -14,7 +14,6 @@ pub mod gate;
 pub mod http;
 pub mod identity;
 pub mod keeper;
-pub mod lines;
 pub mod listen;
 pub mod metrics;
 pub mod notify;

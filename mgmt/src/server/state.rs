@@ -1,13 +1,14 @@
 //! What every connection needs.
 
-use super::answers::{Cache, Known};
+use super::answers::{Cache, Known, Outcome};
 use super::config::Config;
 use super::gate::Gate;
 use super::identity::{Caller, Peer, identify};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Report};
 use super::metrics::Metrics;
 use super::reverse::Reverse;
 use super::world::World;
+use crate::resolve::given::Given;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
@@ -43,7 +44,7 @@ impl State {
     /// What a node is told; computed on a thread for blocking work if it is not ready.
     ///
     /// `None` when the server is ending.
-    pub async fn answer(&self, world: &Arc<World>, node: &str) -> Option<Arc<Known>> {
+    pub async fn answer(&self, world: &Arc<World>, node: &str) -> Option<Arc<Outcome>> {
         if let Some(known) = self.cache.get(world, node) {
             return Some(known);
         }
@@ -51,6 +52,14 @@ impl State {
         let (cache, world, node) = (Arc::clone(&self.cache), Arc::clone(world), node.to_owned());
         let task = tokio::task::spawn_blocking(move || cache.answer(&world, &node));
         task.await.ok()
+    }
+
+    /// Notes that a node was given this; written down soon.
+    pub fn given(&self, known: &Known) {
+        self.keeper.report(Report::Given {
+            node: known.node.clone(),
+            given: Box::new(Given::now(&known.answer, &known.image, known.dialect)),
+        });
     }
 
     /// Resolves when the server is to end.

@@ -9,6 +9,7 @@ use super::access::{self, Question};
 use super::identity::{Caller, Peer, candidates};
 use super::state::State;
 use super::world::World;
+use crate::resolve::answer::prefixed;
 use statelite_policy::wire::{DENIED, REQUEST_END, Request, WireError, answer, refusal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,16 +143,14 @@ async fn lines(state: &Arc<State>, world: &Arc<World>, caller: &Caller, command:
     let Some(known) = state.answer(world, &caller.node).await else {
         return refusal("The server is ending");
     };
-    let lines = match command {
-        "litefile" => &known.answer.litefile,
-        _ => &known.answer.litetree,
-    };
-    match lines {
-        Ok(lines) => {
-            let lines: Vec<_> = lines
-                .iter()
-                .map(|line| format!("{}: {line}", caller.node))
-                .collect();
+    match known.as_ref() {
+        Ok(known) => {
+            state.given(known);
+            let lines = match command {
+                "litefile" => &known.answer.litefile,
+                _ => &known.answer.litetree,
+            };
+            let lines = prefixed(&caller.node, lines);
             answer(&state.source, lines.iter().map(String::as_str))
         }
         Err(error) => refusal(error),

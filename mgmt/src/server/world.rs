@@ -5,8 +5,7 @@
 //! over five thousand times.
 
 use crate::tables::schema::{HOSTS, NODELIST, TABLES};
-use crate::tables::site::substitute;
-use crate::tables::{Row, Site, Table};
+use crate::tables::{Row, Site};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,8 +26,7 @@ pub struct World {
     site: Arc<Site>,
     generation: u64,
     from_snapshot: bool,
-    /// For every table by node: the first live row of each name.
-    rows: HashMap<&'static str, HashMap<String, Row>>,
+    nodes: usize,
     addresses: HashMap<IpAddr, String>,
     ambiguous: BTreeSet<IpAddr>,
 }
@@ -37,17 +35,11 @@ impl World {
     /// Indexes the tables.
     #[must_use]
     pub fn new(site: Site, generation: u64, from_snapshot: bool) -> Self {
-        let mut rows = HashMap::new();
-        for table in TABLES.iter().filter(|table| table.by_node()) {
-            let index = site.index(table).into_iter();
-            let index = index.map(|(name, row)| (name.to_owned(), row.clone()));
-            rows.insert(table.name, index.collect::<HashMap<_, _>>());
-        }
         let mut world = Self {
+            nodes: site.nodes().count(),
             site: Arc::new(site),
             generation,
             from_snapshot,
-            rows,
             addresses: HashMap::new(),
             ambiguous: BTreeSet::new(),
         };
@@ -77,13 +69,13 @@ impl World {
     /// Whether there is such a node.
     #[must_use]
     pub fn has_node(&self, node: &str) -> bool {
-        self.row(&NODELIST, node).is_some()
+        self.site.has_node(node)
     }
 
     /// How many nodes there are.
     #[must_use]
     pub fn nodes(&self) -> usize {
-        self.rows.get(NODELIST.name).map_or(0, HashMap::len)
+        self.nodes
     }
 
     /// The node that has an address according to the `hosts` table, if it is one alone.
@@ -103,11 +95,13 @@ impl World {
     #[must_use]
     pub fn about(&self, node: &str) -> Site {
         let mut site = Site::default();
-        let names = std::iter::once(node).chain(self.groups(node));
+        let names = std::iter::once(node).chain(self.site.groups(node));
         let names: Vec<&str> = names.collect();
         for table in TABLES {
             if table.by_node() {
-                let rows = names.iter().filter_map(|name| self.row(table, name));
+                let rows = names
+                    .iter()
+                    .filter_map(|name| self.site.row(table, &[name]));
                 site.put(table, rows.cloned().collect());
             } else {
                 site.put(table, self.site.rows(table).to_vec());
@@ -131,23 +125,6 @@ impl World {
             };
             ours.len() != theirs.len() || !ours.iter().zip(theirs).all(same)
         })
-    }
-
-    fn row(&self, table: &Table, name: &str) -> Option<&Row> {
-        self.rows.get(table.name)?.get(name)
-    }
-
-    fn groups(&self, node: &str) -> impl Iterator<Item = &str> {
-        let row = self.row(&NODELIST, node);
-        let groups = row.and_then(|row| row.get(&NODELIST, "groups"));
-        let names = groups.unwrap_or_default().split(',').map(str::trim);
-        names.filter(|name| !name.is_empty())
-    }
-
-    fn value(&self, node: &str, table: &Table, column: &str) -> Option<String> {
-        let mut names = std::iter::once(node).chain(self.groups(node));
-        let value = names.find_map(|name| self.row(table, name)?.get(table, column))?;
-        Some(substitute(value, node))
     }
 
     fn find_addresses(&mut self) {
@@ -174,11 +151,12 @@ impl World {
 
     /// `hosts.ip`, and the addresses of `hosts.otherinterfaces` (`NAME:ADDRESS,...`).
     fn addresses_of(&self, node: &str) -> Vec<IpAddr> {
-        let ip = self.value(node, &HOSTS, "ip");
+        let ip = self.site.node_value(node, &HOSTS, "ip");
         let mut addresses: Vec<IpAddr> =
             ip.iter().filter_map(|ip| ip.trim().parse().ok()).collect();
         let others = self
-            .value(node, &HOSTS, "otherinterfaces")
+            .site
+            .node_value(node, &HOSTS, "otherinterfaces")
             .unwrap_or_default();
         for part in others.split(',') {
             let address = part

@@ -3,7 +3,7 @@
 use super::{Call, problem};
 use crate::hierarchy;
 use crate::hierarchy::snapshot::Snapshot;
-use crate::server::answers::Known;
+use crate::server::answers::Outcome;
 use crate::server::identity::Caller;
 use crate::server::wire;
 use crate::server::world::World;
@@ -20,8 +20,8 @@ struct Policy<'a> {
     node: &'a str,
     generation: u64,
     digest: &'a str,
-    image: Option<&'a str>,
-    dialect: &'a str,
+    image: &'a str,
+    dialect: String,
     litefile: &'a [String],
     litetree: &'a [String],
     statemnt: Option<&'a str>,
@@ -48,7 +48,7 @@ pub(super) async fn caller(call: &Call, world: &World) -> Result<Caller, Respons
 }
 
 /// What the calling node is told.
-pub(super) async fn known(call: &Call, world: &Arc<World>) -> Result<Arc<Known>, Response> {
+pub(super) async fn known(call: &Call, world: &Arc<World>) -> Result<Arc<Outcome>, Response> {
     let caller = caller(call, world).await?;
     let known = call.state.answer(world, &caller.node).await;
     known.ok_or_else(|| problem(StatusCode::SERVICE_UNAVAILABLE, "the server is ending"))
@@ -61,13 +61,10 @@ pub(super) async fn policy(State(call): State<Call>, headers: HeaderMap) -> Resp
         Ok(known) => known,
         Err(response) => return response,
     };
-    let answer = &known.answer;
-    let (litefile, litetree) = match (&answer.litefile, &answer.litetree) {
-        (Ok(litefile), Ok(litetree)) => (litefile, litetree),
-        // Half a policy is none: the node keeps the one it has.
-        (Err(error), _) | (_, Err(error)) => {
-            return problem(StatusCode::UNPROCESSABLE_ENTITY, error);
-        }
+    let known = match known.as_ref() {
+        Ok(known) => known,
+        // No policy is no answer: the node keeps the one it has.
+        Err(error) => return problem(StatusCode::UNPROCESSABLE_ENTITY, error),
     };
     let tag = format!("\"{}\"", known.digest);
     let asked = headers.get_all(IF_NONE_MATCH).iter();
@@ -75,15 +72,16 @@ pub(super) async fn policy(State(call): State<Call>, headers: HeaderMap) -> Resp
     if asked.any(|value| matches(value, &tag)) {
         return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
     }
+    call.state.given(known);
     let body = Policy {
-        node: &answer.node,
+        node: &known.node,
         generation: world.generation(),
         digest: &known.digest,
-        image: answer.image.as_deref(),
-        dialect: &answer.dialect,
-        litefile,
-        litetree,
-        statemnt: answer.statemnt.as_deref(),
+        image: &known.image,
+        dialect: known.dialect.to_string(),
+        litefile: &known.answer.litefile,
+        litetree: &known.answer.litetree,
+        statemnt: known.answer.statemnt.as_deref(),
     };
     ([(ETAG, tag)], Json(body)).into_response()
 }

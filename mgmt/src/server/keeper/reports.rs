@@ -1,8 +1,10 @@
 //! What nodes report and were told, on its way into the tables.
 
+use crate::resolve::given::{self, Given, GivenError};
 use crate::tables::schema::NODELIST;
 use crate::tables::{Row, Site};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// One thing to write down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,13 @@ pub enum Report {
         /// When: `MM-DD-YYYY HH:MM:SS`.
         time: String,
     },
+    /// A node was told its policy.
+    Given {
+        /// The node.
+        node: String,
+        /// What it was told.
+        given: Box<Given>,
+    },
 }
 
 /// A point in time as `nodelist.statustime` has it.
@@ -24,11 +33,40 @@ pub fn timestamp() -> String {
     jiff::Zoned::now().strftime("%m-%d-%Y %H:%M:%S").to_string()
 }
 
+/// Writes down what nodes were told, the last of each, below the state directory.
+///
+/// # Errors
+/// The first that failed; the others are written all the same.
+pub fn record(dir: &Path, reports: &[Report]) -> Result<(), GivenError> {
+    let mut last: HashMap<&str, &Given> = HashMap::new();
+    for report in reports {
+        if let Report::Given { node, given } = report {
+            last.insert(node, given);
+        }
+    }
+    let mut done = Ok(());
+    for (node, given) in last {
+        let written = given::record(dir, node, given);
+        done = done.and(written);
+    }
+    done
+}
+
+/// Whether one of them belongs into the tables.
+#[must_use]
+pub fn touch_tables(reports: &[Report]) -> bool {
+    reports
+        .iter()
+        .any(|report| matches!(report, Report::Status { .. }))
+}
+
 /// Puts the reports into the nodelist table; the last of a node counts. Nodes that are not there are passed over.
 pub fn apply(site: &mut Site, reports: &[Report]) {
     let mut last: HashMap<&str, (&str, &str)> = HashMap::new();
-    for Report::Status { node, status, time } in reports {
-        last.insert(node, (status, time));
+    for report in reports {
+        if let Report::Status { node, status, time } = report {
+            last.insert(node, (status, time));
+        }
     }
     let mut rows: Vec<Row> = site.rows(&NODELIST).to_vec();
     for row in &mut rows {

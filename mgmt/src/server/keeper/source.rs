@@ -3,6 +3,7 @@
 use super::reports::{self, Report};
 use super::{Health, now};
 use crate::hierarchy::snapshot::Snapshot;
+use crate::resolve::given::state_dir;
 use crate::server::world::World;
 use crate::tables::{Site, Store};
 use anyhow::Context as _;
@@ -156,8 +157,16 @@ impl Source {
     /// Writes reports down.
     ///
     /// # Errors
-    /// When there is no database.
+    /// When there is no database for states, or a record of an answer cannot be written.
     pub fn write(&mut self, reports: &[Report]) -> anyhow::Result<()> {
+        let recorded = reports::record(&state_dir(&self.db), reports);
+        if reports::touch_tables(reports) {
+            self.write_states(reports)?;
+        }
+        Ok(recorded?)
+    }
+
+    fn write_states(&mut self, reports: &[Report]) -> anyhow::Result<()> {
         if self.store.is_none() {
             self.open()?;
         }
