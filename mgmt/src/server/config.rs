@@ -185,6 +185,24 @@ mod tests {
     }
 
     #[test]
+    fn the_file_shipped_tells_the_defaults() {
+        let text = include_str!("../../systemd/serve.toml");
+        let line = |line: &str| {
+            let line = line.strip_prefix("# ").filter(|rest| rest.contains(" = "));
+            line.map(str::to_owned)
+        };
+        let mut told = String::new();
+        for one in text.lines() {
+            told.push_str(&line(one).unwrap_or_else(|| one.to_owned()));
+            told.push('\n');
+        }
+        let mut config = Config::parse(&told).unwrap();
+        assert!(config.snapshot.take().is_some());
+        assert_eq!(config, Config::default());
+        assert_eq!(Config::parse(text).unwrap(), Config::default());
+    }
+
+    #[test]
     fn unknown_keys_and_zero_limits_are_refused() {
         for text in [
             "prot = 1",

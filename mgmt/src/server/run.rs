@@ -215,16 +215,16 @@ fn open(config: &Config) -> anyhow::Result<Vec<(Port, TcpListener)>> {
     Ok(listeners)
 }
 
-/// As many places as were asked for, and no more than there are descriptors: half for HTTPS, whose connections stay.
+/// As many places as were asked for, and no more than there are descriptors: most for HTTPS, whose connections stay.
 fn gates(config: &Config) -> [Arc<Gate>; 3] {
     let files = raise_file_limit().saturating_sub(RESERVED_FILES).max(16);
-    let [wire, status, https] = [files * 3 / 8, files / 8, files / 2].map(|share| {
+    let [wire, status, https] = [files / 4, files / 8, files * 5 / 8].map(|share| {
         let most = config.limits.connections.min(share);
         Gate::new(most, config.limits.per_peer)
     });
-    if config.limits.connections > files / 2 {
+    if config.limits.connections > files / 4 {
         tracing::info!(
-            "the file limit allows {files} connections in all: half of them for HTTPS, 3/8 for the wire"
+            "the file limit allows {files} connections in all: 5/8 of them for HTTPS, 1/4 for the wire"
         );
     }
     [wire, status, https]

@@ -196,7 +196,10 @@ fn a_policy_that_is_refused_is_not_half_told() {
         let (head, body) = site.get(N01, None, "/v1/policy", "").await;
         assert!(head.starts_with("HTTP/1.1 422"), "{head} {body}");
         assert!(
-            json(&body)["error"].as_str().unwrap().contains("no-server"),
+            json(&body)["error"]
+                .as_str()
+                .unwrap()
+                .contains("litetree:4"),
             "{body}"
         );
         let reply = site.ask(N01, None, &request("litefile")).await;
