@@ -4,6 +4,8 @@
 
 pub mod context;
 pub mod docs;
+pub mod nodes;
+pub mod print;
 pub mod server;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -25,6 +27,9 @@ pub struct Cli {
 /// The commands, by group.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Nodes and their values
+    #[command(flatten)]
+    Nodes(nodes::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
     /// The server nodes ask, and service nodes
@@ -55,6 +60,7 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
 
 fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Nodes(command) => nodes::run(context, command),
         Command::Docs(args) => docs::run(&args),
         Command::Server(command) => server::run(context, command),
     }

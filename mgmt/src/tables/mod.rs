@@ -4,11 +4,14 @@
 //! change with it. No change is stored before [`check`] has looked at all tables as they would be afterwards.
 
 pub mod check;
+pub mod csv;
+pub mod edit;
 pub mod row;
 pub mod schema;
 pub mod site;
 pub mod store;
 pub mod substitution;
+pub mod transfer;
 
 pub use check::{Finding, Warning};
 pub use row::Row;

@@ -1,7 +1,9 @@
 //! What a rule found, and all of it together.
 
 use serde::Serialize;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::Hash;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -38,11 +40,10 @@ pub struct Finding {
 pub type Warning = Finding;
 
 impl Finding {
-    /// Whether both say the same about the same row, wherever in the table that is.
-    #[must_use]
-    pub fn same(&self, other: &Self) -> bool {
-        let place = |finding: &Self| (finding.rule, finding.table, finding.column);
-        place(self) == place(other) && self.key == other.key && self.reason == other.reason
+    /// What it says about which row, wherever in the table that is.
+    fn content(&self) -> impl Hash + Eq + use<> {
+        let place = (self.rule, self.table, self.column, self.severity);
+        (place, self.key.clone(), self.reason.clone())
     }
 }
 
@@ -86,10 +87,11 @@ impl Report {
     /// Only what `before` did not have.
     #[must_use]
     pub fn new_since(self, before: &Self) -> Self {
-        let known = |finding: &Finding| before.findings.iter().any(|old| old.same(finding));
+        let known: HashSet<_> = before.findings.iter().map(Finding::content).collect();
         let findings = self.findings.into_iter();
+        let new = findings.filter(|finding| !known.contains(&finding.content()));
         Self {
-            findings: findings.filter(|finding| !known(finding)).collect(),
+            findings: new.collect(),
         }
     }
 

@@ -8,7 +8,7 @@
 mod backend;
 mod defaults;
 mod diff;
-mod sql;
+pub(super) mod sql;
 mod sqlite;
 
 pub use backend::StoreError;

@@ -18,7 +18,7 @@ pub(super) struct Dialect {
 }
 
 /// A name as SQL takes any.
-pub(super) fn quoted(name: &str) -> String {
+pub(in crate::tables) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -39,7 +39,7 @@ fn a_change_is_there_for_others_and_in_order() {
     let wanted = vec![
         setting("z", "1"),
         setting("a", "quote\" and\nline"),
-        Row::new(&SITE).with(&SITE, "key", ""),
+        setting("empty", ""),
     ];
     let rows = wanted.clone();
     let outcome = store
