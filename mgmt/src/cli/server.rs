@@ -254,3 +254,65 @@ fn servicenodes(context: &Context, args: &Servicenodes) -> anyhow::Result<ExitCo
 pub(crate) fn default_ca() -> PathBuf {
     DEFAULT_CA.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command as Any};
+    use clap::{CommandFactory as _, Parser as _};
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        let cli = Cli::try_parse_from(line.split_whitespace())?;
+        match cli.command {
+            Any::Server(command) => Ok(command),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("serve.toml");
+        std::fs::write(&file, "port = 1\nstatus_port = 2\nnames = [\"a\"]\n").unwrap();
+        let line = format!(
+            "statelite serve --config {} --port 9 --bind 10.0.0.1 --name b --per-peer 3",
+            file.display()
+        );
+        let Ok(Command::Serve(serve)) = parse(&line) else {
+            panic!("{line}");
+        };
+        let config = serve.configuration().unwrap();
+        assert_eq!((config.port, config.status_port), (9, 2));
+        assert_eq!(config.names, ["a", "b"]);
+        assert_eq!(config.bind, ["10.0.0.1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(config.limits.per_peer, 3);
+    }
+
+    #[test]
+    fn prsync_takes_options_of_rsync() {
+        let Ok(Command::Prsync(args)) = parse("statelite prsync -f 4 -v --delete /a n01:/b") else {
+            panic!();
+        };
+        assert_eq!(args.fanout, 4);
+        assert_eq!(args.words, ["-v", "--delete", "/a", "n01:/b"]);
+        assert!(parse("statelite prsync").is_err());
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for line in [
+            "statelite serve --port x",
+            "statelite ca issue n01 --days 0",
+            "statelite ca server",
+            "statelite pull",
+            "statelite pull --from x --every 0",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

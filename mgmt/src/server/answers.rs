@@ -3,7 +3,6 @@
 use super::world::World;
 use crate::resolve;
 use crate::resolve::answer::{Answer, answer};
-use crate::tables::schema::{LITETREE, STATELITE};
 use lru::LruCache;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
@@ -127,7 +126,9 @@ impl Cache {
             return known;
         }
         let known = Arc::new(Known::compute(world, node));
-        let until = runs_commands(world).then(|| Instant::now() + COMMAND_MEMORY);
+        let until = world
+            .runs_commands()
+            .then(|| Instant::now() + COMMAND_MEMORY);
         self.put(
             world.generation(),
             node,
@@ -168,18 +169,6 @@ impl Cache {
             state.bytes = state.bytes.saturating_sub(bytes(&old.answer));
         }
     }
-}
-
-/// Whether a directory of the tables is the output of a command.
-fn runs_commands(world: &World) -> bool {
-    let runs = |table: &'static crate::tables::Table, column| {
-        let mut rows = world.site().live(table);
-        rows.any(|row| {
-            row.get(table, column)
-                .is_some_and(|cell| cell.contains("#CMD="))
-        })
-    };
-    runs(&LITETREE, "directory") || runs(&STATELITE, "statemnt")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::gate::{Gate, Pass};
 use super::identity::Peer;
 use super::state::State;
 use super::{http, status, tls, wire};
+use rustix::net::sockopt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use tokio_rustls::server::TlsStream;
 const BACKLOG: u32 = 4096;
 /// Half-open connections may take this long when most places are taken.
 const HURRY: Duration = Duration::from_secs(2);
+/// What was sent must be taken within this time, milliseconds: a listener whose node lost power holds its place no longer.
+const GONE: u32 = 60_000;
 /// After a failed accept, usually for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -81,7 +84,9 @@ pub async fn accept(state: Arc<State>, port: Port, listener: TcpListener, accept
             tracing::debug!(%peer, ?port, "turned away: too many connections");
             continue;
         };
-        let _ = stream.set_nodelay(true);
+        if let Err(error) = options(&stream) {
+            tracing::debug!(%peer, "socket options: {error}");
+        }
         let connection = Connection {
             state: Arc::clone(&state),
             gate: Arc::clone(&gate),
@@ -90,6 +95,14 @@ pub async fn accept(state: Arc<State>, port: Port, listener: TcpListener, accept
         };
         tokio::spawn(connection.serve(port, stream, acceptor.clone()));
     }
+}
+
+/// A peer that is gone, or takes nothing any more, is noticed by the kernel.
+fn options(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_tcp_user_timeout(stream, GONE)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    Ok(())
 }
 
 struct Connection {

@@ -1,6 +1,6 @@
 //! What every connection needs.
 
-use super::answers::{Cache, Known, Outcome};
+use super::answers::{Cache, Outcome};
 use super::config::Config;
 use super::gate::Gate;
 use super::identity::{Caller, Peer, identify};
@@ -8,7 +8,6 @@ use super::keeper::{Keeper, Report};
 use super::metrics::Metrics;
 use super::reverse::Reverse;
 use super::world::World;
-use crate::resolve::given::Given;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
@@ -54,12 +53,9 @@ impl State {
         task.await.ok()
     }
 
-    /// Notes that a node was given this; written down soon.
-    pub fn given(&self, known: &Known) {
-        self.keeper.report(Report::Given {
-            node: known.node.clone(),
-            given: Box::new(Given::now(&known.answer, &known.image, known.dialect)),
-        });
+    /// Notes that a node was told this; written down soon.
+    pub fn given(&self, outcome: &Arc<Outcome>) {
+        self.keeper.report(Report::Given(Arc::clone(outcome)));
     }
 
     /// Resolves when the server is to end.

@@ -140,12 +140,12 @@ pub fn may(world: &World, caller: &Caller, command: &str, args: &[String]) -> bo
 }
 
 async fn lines(state: &Arc<State>, world: &Arc<World>, caller: &Caller, command: &str) -> String {
-    let Some(known) = state.answer(world, &caller.node).await else {
+    let Some(outcome) = state.answer(world, &caller.node).await else {
         return refusal("The server is ending");
     };
-    match known.as_ref() {
+    match outcome.as_ref() {
         Ok(known) => {
-            state.given(known);
+            state.given(&outcome);
             let lines = match command {
                 "litefile" => &known.answer.litefile,
                 _ => &known.answer.litetree,

@@ -4,8 +4,8 @@
 //! node states (`nodelist.status`) are no change: five thousand booting nodes must not make the server start
 //! over five thousand times.
 
-use crate::tables::schema::{HOSTS, NODELIST, TABLES};
-use crate::tables::{Row, Site};
+use crate::tables::schema::{HOSTS, LITETREE, NODELIST, STATELITE, TABLES};
+use crate::tables::{Row, Site, Table};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub struct World {
     generation: u64,
     from_snapshot: bool,
     nodes: usize,
+    runs_commands: bool,
     addresses: HashMap<IpAddr, String>,
     ambiguous: BTreeSet<IpAddr>,
 }
@@ -37,6 +38,7 @@ impl World {
     pub fn new(site: Site, generation: u64, from_snapshot: bool) -> Self {
         let mut world = Self {
             nodes: site.nodes().count(),
+            runs_commands: runs_commands(&site),
             site: Arc::new(site),
             generation,
             from_snapshot,
@@ -76,6 +78,12 @@ impl World {
     #[must_use]
     pub fn nodes(&self) -> usize {
         self.nodes
+    }
+
+    /// Whether a directory of the tables is the output of a command, which may say something else next time.
+    #[must_use]
+    pub fn runs_commands(&self) -> bool {
+        self.runs_commands
     }
 
     /// The node that has an address according to the `hosts` table, if it is one alone.
@@ -171,6 +179,17 @@ impl World {
             .map(|address: IpAddr| address.to_canonical())
             .collect()
     }
+}
+
+fn runs_commands(site: &Site) -> bool {
+    let runs = |table: &'static Table, column| {
+        let mut rows = site.live(table);
+        rows.any(|row| {
+            row.get(table, column)
+                .is_some_and(|cell| cell.contains("#CMD="))
+        })
+    };
+    runs(&LITETREE, "directory") || runs(&STATELITE, "statemnt")
 }
 
 #[cfg(test)]

@@ -157,6 +157,12 @@ fn silent_and_slow_clients_are_given_up() {
             let _ = stream.read_to_end(&mut reply).await;
             assert!(reply.is_empty() || reply == b"ready\n");
         }
+        for port in [Port::Wire, Port::Https] {
+            let mut stream = site.connect(port, N01, None).await.unwrap();
+            let mut reply = Vec::new();
+            let _ = stream.read_to_end(&mut reply).await;
+            assert!(reply.is_empty(), "{port:?}");
+        }
         // A byte at a time does not buy time on HTTPS or the wire.
         for port in [Port::Wire, Port::Https] {
             let mut stream = site.connect(port, N01, None).await.unwrap();

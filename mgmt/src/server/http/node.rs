@@ -57,11 +57,11 @@ pub(super) async fn known(call: &Call, world: &Arc<World>) -> Result<Arc<Outcome
 /// `GET /v1/policy`
 pub(super) async fn policy(State(call): State<Call>, headers: HeaderMap) -> Response {
     let world = call.state.keeper.world();
-    let known = match known(&call, &world).await {
-        Ok(known) => known,
+    let outcome = match known(&call, &world).await {
+        Ok(outcome) => outcome,
         Err(response) => return response,
     };
-    let known = match known.as_ref() {
+    let known = match outcome.as_ref() {
         Ok(known) => known,
         // No policy is no answer: the node keeps the one it has.
         Err(error) => return problem(StatusCode::UNPROCESSABLE_ENTITY, error),
@@ -72,7 +72,7 @@ pub(super) async fn policy(State(call): State<Call>, headers: HeaderMap) -> Resp
     if asked.any(|value| matches(value, &tag)) {
         return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
     }
-    call.state.given(known);
+    call.state.given(&outcome);
     let body = Policy {
         node: &known.node,
         generation: world.generation(),

@@ -1,10 +1,12 @@
 //! What nodes report and were told, on its way into the tables.
 
 use crate::resolve::given::{self, Given, GivenError};
+use crate::server::answers::{Known, Outcome};
 use crate::tables::schema::NODELIST;
 use crate::tables::{Row, Site};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// One thing to write down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +20,8 @@ pub enum Report {
         /// When: `MM-DD-YYYY HH:MM:SS`.
         time: String,
     },
-    /// A node was told its policy.
-    Given {
-        /// The node.
-        node: String,
-        /// What it was told.
-        given: Box<Given>,
-    },
+    /// A node was told its policy. Shared with the cache of answers: waiting reports cost no memory of their own.
+    Given(Arc<Outcome>),
 }
 
 /// A point in time as `nodelist.statustime` has it.
@@ -38,15 +35,18 @@ pub fn timestamp() -> String {
 /// # Errors
 /// The first that failed; the others are written all the same.
 pub fn record(dir: &Path, reports: &[Report]) -> Result<(), GivenError> {
-    let mut last: HashMap<&str, &Given> = HashMap::new();
+    let mut last: HashMap<&str, &Known> = HashMap::new();
     for report in reports {
-        if let Report::Given { node, given } = report {
-            last.insert(node, given);
+        if let Report::Given(outcome) = report
+            && let Ok(known) = outcome.as_ref()
+        {
+            last.insert(&known.node, known);
         }
     }
     let mut done = Ok(());
-    for (node, given) in last {
-        let written = given::record(dir, node, given);
+    for (node, known) in last {
+        let given = Given::now(&known.answer, &known.image, known.dialect);
+        let written = given::record(dir, node, &given);
         done = done.and(written);
     }
     done
