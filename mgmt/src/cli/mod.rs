@@ -10,6 +10,8 @@ pub mod nodes;
 pub mod report;
 pub mod resolve;
 pub mod tables;
+pub mod print;
+pub mod server;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -44,6 +46,9 @@ pub enum Command {
     Resolve(resolve::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
+    /// The server nodes ask, and service nodes
+    #[command(flatten)]
+    Server(server::Command),
 }
 
 /// Runs the program with these arguments (the first is its name) and returns its exit status.
@@ -74,5 +79,6 @@ fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
         Command::Resolve(command) => resolve::run(context, command),
         Command::Tables(command) => tables::run(context, command),
         Command::Docs(args) => docs::run(&args),
+        Command::Server(command) => server::run(context, command),
     }
 }
