@@ -17,11 +17,18 @@ pub const QUICK: Options = Options {
     no_sync: true,
 };
 
+/// How many random cases: this many, times `LITEIMG_CASES` if that is set.
+pub fn cases(usual: u32) -> u32 {
+    let factor = std::env::var("LITEIMG_CASES").ok();
+    usual * factor.and_then(|factor| factor.parse().ok()).unwrap_or(1)
+}
+
 /// A rule from `path option`; the dialect is the current one.
 pub fn rule(text: &str) -> Rule {
     rule_in(text, Dialect::Current)
 }
 
+/// A rule in one of the dialects.
 pub fn rule_in(text: &str, dialect: Dialect) -> Rule {
     let (path, option) = text.split_once(' ').unwrap_or((text, ""));
     let word = statelite_policy::options::parse(option, dialect).unwrap();
@@ -35,10 +42,12 @@ pub fn rule_in(text: &str, dialect: Dialect) -> Rule {
     }
 }
 
+/// Rules, each as for [`rule`].
 pub fn rules(texts: &[&str]) -> Vec<Rule> {
     texts.iter().map(|text| rule(text)).collect()
 }
 
+/// Prepares an image, quickly.
 pub fn apply(root: &Path, rules: &[Rule]) -> Result<Report, LiteError> {
     lite::apply(root, "img", rules, Dialect::Current, QUICK)
 }

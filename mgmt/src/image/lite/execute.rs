@@ -4,12 +4,12 @@
 //! a journal carries that out first, from the last barrier on: every step can be done again, wholly or in part done
 //! as it may be (see [`Step`]). At a barrier everything before is on the disk, and `.statelite/journal.at` says so.
 //!
-//! `.statelite` itself comes and goes by renaming, with the journal in it. The names it has meanwhile carry the
-//! modification time of the root, so that this can be given back after a crash too.
+//! `.statelite` itself comes and goes by renaming, with the journal in it. Meanwhile an attribute of the root keeps
+//! the modification time of the root, so that this can be given back after a crash too.
 
 use super::look::{Kind, Look as _, below, split};
 use super::plan::{OWN, STORE};
-use super::root::{Root, names};
+use super::root::Root;
 use super::state::digest;
 use super::step::{Plan, Step};
 use super::{LiteError, Options, tree};
@@ -21,7 +21,8 @@ const PROGRESS: &str = ".statelite/journal.at";
 /// Where copies are made, and what is removed goes first.
 const WORK: &str = ".statelite/work";
 /// Names of a `.statelite` that comes, and of one that goes.
-const COMING: [&str; 2] = [".statelite.new-", ".statelite.gone-"];
+const COMING: &str = ".statelite.new";
+const GOING: &str = ".statelite.gone";
 
 /// Told how many steps are done, how many there are, and which one comes.
 pub type Progress<'a> = &'a mut dyn FnMut(usize, usize, &Step);
@@ -85,18 +86,12 @@ fn failed(step: &str) -> impl FnOnce(io::Error) -> LiteError {
 
 /// Removes what a crash before or after the steps left, and a half-made copy.
 fn leftovers(root: &Root, journal: bool) -> io::Result<()> {
-    for name in names(root.dir("")?)? {
-        let Ok(name) = String::from_utf8(name) else {
-            continue;
-        };
-        let time = COMING.iter().find_map(|start| name.strip_prefix(start));
-        if let Some((seconds, nanos)) = time.and_then(|time| time.split_once('.'))
-            && let (Ok(seconds), Ok(nanos)) = (seconds.parse(), nanos.parse())
-        {
-            tree::remove(root, root.dir("")?, name.as_bytes())?;
-            root.set_mtime("", (seconds, nanos))?;
+    for path in [COMING, GOING] {
+        if root.stat(path)?.is_some() {
+            tree::remove(root, root.dir("")?, path.as_bytes())?;
         }
     }
+    root.release_mtime()?;
     let mut files = vec![WORK, ".statelite/journal.new", ".statelite/journal.at.new"];
     if !journal {
         files.push(PROGRESS);
@@ -109,13 +104,6 @@ fn leftovers(root: &Root, journal: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// A name for `.statelite` that carries the time of the root.
-fn passing(root: &Root, start: &str) -> io::Result<(String, (i64, i64))> {
-    let meta = root.meta("")?.ok_or(Errno::NOENT)?;
-    let (seconds, nanos) = meta.mtime;
-    Ok((format!("{start}{seconds}.{nanos}"), meta.mtime))
-}
-
 /// Writes the journal.
 fn begin(root: &Root, plan: &Plan) -> io::Result<()> {
     let body = serde_json::to_string(plan).map_err(io::Error::other)?;
@@ -123,12 +111,11 @@ fn begin(root: &Root, plan: &Plan) -> io::Result<()> {
     if root.stat(OWN)?.is_some() {
         return root.write(JOURNAL, text.as_bytes());
     }
-    let [new, _] = COMING;
-    let (new, time) = passing(root, new)?;
-    root.mkdir(&new, 0o755)?;
-    root.write(&format!("{new}/journal"), text.as_bytes())?;
-    root.rename(&new, OWN)?;
-    root.set_mtime("", time)
+    root.hold_mtime()?;
+    root.mkdir(COMING, 0o755)?;
+    root.write(&format!("{COMING}/journal"), text.as_bytes())?;
+    root.rename(COMING, OWN)?;
+    root.release_mtime()
 }
 
 /// Carries out the steps from number `at` on.
@@ -168,11 +155,10 @@ fn end(root: &Root, plan: &Plan, options: Options) -> io::Result<()> {
         root.sync()?;
     }
     if plan.leave {
-        let [_, gone] = COMING;
-        let (gone, time) = passing(root, gone)?;
-        root.rename(OWN, &gone)?;
-        tree::remove(root, root.dir("")?, gone.as_bytes())?;
-        return root.set_mtime("", time);
+        root.hold_mtime()?;
+        root.rename(OWN, GOING)?;
+        tree::remove(root, root.dir("")?, GOING.as_bytes())?;
+        return root.release_mtime();
     }
     root.unlink(JOURNAL, false)?;
     if root.stat(PROGRESS)?.is_some() {

@@ -157,9 +157,10 @@ pub(super) struct Planner<'a, L: ?Sized> {
 impl<L: Look + ?Sized> Planner<'_, L> {
     /// Takes back what is to be done no more, or otherwise: what is inside of other rows first.
     fn take_back(&mut self, old: &State, new: &[Want]) -> Result<(), LiteError> {
+        let all = self.all.clone();
         let stays = |record: &Record| {
             let want = new.iter().find(|want| want.path == record.path);
-            want.is_some_and(|want| want.like(record, &self.all))
+            want.is_some_and(|want| want.like(record, &all))
         };
         let mut back: Vec<&Record> = old.records.iter().filter(|r| !stays(r)).collect();
         back.sort_by_key(|record| {
@@ -170,7 +171,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         for record in back {
             revert(self, record)?;
         }
-        Ok(())
+        self.sweep(old, old.records.iter().filter(|r| stays(r)))
     }
 
     /// Does every rule, and the copies of bind rules after everything else.

@@ -1,7 +1,7 @@
 //! How one rule is taken back. Nothing that was in the image, or that somebody put there since, is removed.
 
 use super::LiteError;
-use super::look::Look;
+use super::look::{Look, split};
 use super::plan::{Planner, STORE, VIA};
 use super::state::{Record, Shape};
 
@@ -17,15 +17,15 @@ pub(super) fn revert<L: Look + ?Sized>(
     match record.shape {
         Shape::Nothing => {}
         Shape::InLink | Shape::InBind => {
-            if *made {
-                planner.world.remove_empty(at)?;
+            if *made && planner.world.remove_empty(at)? {
+                planner.world.prune(split(at).0)?;
             }
         }
         Shape::Link => planner.back(path, at, *made, record.directory)?,
         Shape::Bind => {
             planner.world.discard(&format!("{STORE}/{path}"))?;
-            if *made {
-                planner.world.remove_empty(at)?;
+            if *made && planner.world.remove_empty(at)? {
+                planner.world.prune(split(at).0)?;
             }
         }
     }

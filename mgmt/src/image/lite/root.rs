@@ -10,7 +10,7 @@ use super::look::{Kind, Look, Meta, split};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat,
-    Timespec, Timestamps, UTIME_OMIT,
+    Timespec, Timestamps, UTIME_OMIT, XattrFlags,
 };
 use rustix::io::Errno;
 use std::cell::Cell;
@@ -22,6 +22,9 @@ const INSIDE: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV);
+
+/// Where the modification time of the root is noted: for the superuser, and for others.
+const HELD: [&str; 2] = ["trusted.statelite.mtime", "user.statelite.mtime"];
 
 /// What a broken-off run reports.
 pub const ABORTED: &str = "broken off by a test";
@@ -242,6 +245,46 @@ impl Root {
         };
         self.tick()?;
         Ok(rustix::fs::futimens(dir, &times)?)
+    }
+
+    /// Notes the modification time of the root in an attribute of it, since names in it are about to change.
+    ///
+    /// # Errors
+    /// As `fsetxattr(2)`; a file system without attributes is none, there a crash can cost this time.
+    pub fn hold_mtime(&self) -> io::Result<()> {
+        let stat = rustix::fs::fstat(&self.fd)?;
+        let value = format!("{}.{}", stat.st_mtime, stat.st_mtime_nsec);
+        self.tick()?;
+        for key in HELD {
+            match rustix::fs::fsetxattr(&self.fd, key, value.as_bytes(), XattrFlags::empty()) {
+                Err(Errno::PERM | Errno::NOTSUP) => {}
+                result => return Ok(result?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the root the time back that was noted, if one was.
+    ///
+    /// # Errors
+    /// As setting it.
+    pub fn release_mtime(&self) -> io::Result<()> {
+        let mut value = [0; 64];
+        for key in HELD {
+            let Ok(count) = rustix::fs::fgetxattr(&self.fd, key, &mut value[..]) else {
+                continue;
+            };
+            let text = value.get(..count).unwrap_or_default();
+            let text = String::from_utf8_lossy(text);
+            if let Some((seconds, nanos)) = text.split_once('.')
+                && let (Ok(seconds), Ok(nanos)) = (seconds.parse(), nanos.parse())
+            {
+                self.set_mtime("", (seconds, nanos))?;
+            }
+            self.tick()?;
+            rustix::fs::fremovexattr(&self.fd, key)?;
+        }
+        Ok(())
     }
 
     /// Brings everything so far to the disk.

@@ -251,6 +251,15 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
 
     fn put(&mut self, path: &str, over: Over) -> Result<(), LiteError> {
         self.touch_dir(split(path).0)?;
+        let inside = |name: &&String| below(name, path).is_some_and(|rest| !rest.is_empty());
+        let inside: Vec<String> = self.over.keys().filter(inside).cloned().collect();
+        if !inside.is_empty() && over != Over::Gone {
+            // What earlier steps did below this name must not be repeated on what now gets it.
+            self.barrier();
+        }
+        for name in inside {
+            self.over.remove(&name);
+        }
         self.over.insert(path.to_owned(), over);
         Ok(())
     }
@@ -311,13 +320,15 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
             // The earlier steps below it cannot be repeated once it has another name.
             self.barrier();
         }
+        let mut moved = Vec::new();
         for path in inside {
             if let (Some(rest), Some(over)) = (below(&path, from), self.over.remove(&path)) {
-                self.over.insert(join(to, rest), over);
+                moved.push((join(to, rest), over));
             }
         }
         self.over.insert(from.to_owned(), Over::Gone);
         self.put(to, Over::Base(base))?;
+        self.over.extend(moved);
         let renamed = |dir: String| match below(&dir, from) {
             Some("") => to.to_owned(),
             Some(rest) => join(to, rest),
@@ -413,6 +424,19 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
         Ok(true)
     }
 
+    /// Removes a directory that liteimg made and those above it, as far as nothing is in them any more.
+    ///
+    /// # Errors
+    /// As looking.
+    pub fn prune(&mut self, path: &str) -> Result<(), LiteError> {
+        let mut dir = path;
+        while self.dirs.contains(dir) && dir != ".statelite" && self.remove_empty(dir)? {
+            self.dirs.remove(dir);
+            dir = split(dir).0;
+        }
+        Ok(())
+    }
+
     /// Copies a tree.
     ///
     /// # Errors
@@ -441,12 +465,6 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
             return Ok(());
         };
         self.put(path, Over::Gone)?;
-        let inside = self.over.keys().cloned().collect::<Vec<_>>();
-        for name in inside {
-            if below(&name, path).is_some_and(|rest| !rest.is_empty()) {
-                self.over.remove(&name);
-            }
-        }
         let path = path.to_owned();
         self.steps.push(Step::Discard { path, ino });
         Ok(())
@@ -527,7 +545,7 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
                     };
                 }
             }
-            if self.seen(&path).is_ok_and(|seen| seen.is_some()) {
+            if self.base(&path).as_ref() == Some(base) {
                 steps.push(Step::Times {
                     path,
                     seconds: *seconds,
