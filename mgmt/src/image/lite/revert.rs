@@ -70,6 +70,8 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         if let Some(text) = self.world.seen(&via)?.and_then(|seen| seen.link) {
             self.world.unlink(&via, &text)?;
         }
+        // A row above may have been made for this one: it must be found empty.
+        self.world.prune(split(at).0)?;
         Ok(())
     }
 }
