@@ -4,6 +4,8 @@
 
 pub mod context;
 pub mod docs;
+pub mod report;
+pub mod tables;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -24,6 +26,9 @@ pub struct Cli {
 /// The commands, by group.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// About tables
+    #[command(flatten)]
+    Tables(tables::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
 }
@@ -49,8 +54,9 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
     }
 }
 
-fn dispatch(_context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Tables(command) => tables::run(context, command),
         Command::Docs(args) => docs::run(&args),
     }
 }
