@@ -246,7 +246,11 @@ fn touch(root: &Root, path: &str) -> io::Result<()> {
     }
     root.tick()?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-    root.open_at(path, flags, 0o644).map(drop)
+    let file = root.open_at(path, flags, 0o644)?;
+    Ok(rustix::fs::fchmod(
+        file,
+        rustix::fs::Mode::from_raw_mode(0o644),
+    )?)
 }
 
 /// A fresh directory below the work directory.

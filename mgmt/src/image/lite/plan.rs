@@ -81,14 +81,14 @@ pub(super) fn wanted<'a>(
             }
             above = dir;
         }
-        let inner = |other: &&str| below(other, path).is_some_and(|rest| !rest.is_empty());
+        let inner = |other: &str| below(other, path).is_some_and(|rest| !rest.is_empty());
         let under = match &outer {
             Some((path, flavour)) => format!("{flavour} {path}"),
             None => String::new(),
         };
         wants.push(Want {
             path: path.to_owned(),
-            directory: directory || by_path.range(path..).skip(1).any(|(p, _)| inner(&p)),
+            directory: directory || by_path.range(path..).skip(1).any(|(p, _)| inner(p)),
             flavour,
             outer,
             under,
@@ -171,7 +171,10 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         for record in back {
             revert(self, record)?;
         }
-        self.sweep(old, old.records.iter().filter(|r| stays(r)))
+        self.sweep(
+            &passages(&old.records),
+            old.records.iter().filter(|r| stays(r)),
+        )
     }
 
     /// Does every rule, and the copies of bind rules after everything else.
@@ -191,7 +194,8 @@ impl<L: Look + ?Sized> Planner<'_, L> {
             let record = self.realise(want, before)?;
             records.push((record, before.is_some()));
         }
-        self.sweep(old, records.iter().map(|(record, _)| record))?;
+        let done = records.iter().map(|(record, _)| record);
+        self.sweep(&BTreeSet::new(), done)?;
         for (record, known) in &records {
             if record.shape == Shape::Bind {
                 self.store_copy(record, *known)?;
@@ -232,30 +236,19 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         Ok(record)
     }
 
-    /// Removes directories that liteimg made, or xCAT's liteimg must have made, and that nobody needs any more.
+    /// Removes directories that liteimg made and that nobody needs any more, and those of `more`.
     fn sweep<'r>(
         &mut self,
-        old: &State,
+        more: &BTreeSet<String>,
         records: impl Iterator<Item = &'r Record>,
     ) -> Result<(), LiteError> {
-        let mut more = BTreeSet::new();
-        for record in &old.records {
-            for top in [STORE, VIA] {
-                let mut dir = split(&record.path).0;
-                while !dir.is_empty() {
-                    more.insert(format!("{top}/{dir}"));
-                    dir = split(dir).0;
-                }
-                more.insert(top.to_owned());
-            }
-        }
         let mut needed = BTreeSet::from([OWN.to_owned()]);
         for record in records {
             needed.insert(VIA.to_owned());
             needed.insert(record.at.clone());
             needed.insert(format!("{STORE}/{}", record.path));
         }
-        self.world.sweep(&more, &needed)
+        self.world.sweep(more, &needed)
     }
 
     /// The files of liteimg's own, and the directories nobody needs any more. Says whether `.statelite` goes too.
@@ -265,7 +258,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         records: Vec<Record>,
         old: &State,
     ) -> Result<bool, LiteError> {
-        self.sweep(old, records.iter())?;
+        self.sweep(&BTreeSet::new(), records.iter())?;
         if let Some(text) = text {
             let own_mtime = match self.world.dirs.contains(OWN) {
                 true => None,
@@ -281,4 +274,22 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         self.world.keep(STATE, None)?;
         Ok(self.world.dirs.contains(OWN) && self.world.is_empty(OWN)?)
     }
+}
+
+/// The directories above what the records have below `.default` and `.statelite/tmpfs`. xCAT's liteimg, which leaves
+/// no note of it, must have made them too.
+fn passages(records: &[Record]) -> BTreeSet<String> {
+    let mut dirs = BTreeSet::new();
+    let outer = |record: &&Record| matches!(record.shape, Shape::Link | Shape::Bind);
+    for record in records.iter().filter(outer) {
+        for top in [STORE, VIA] {
+            let mut dir = split(&record.path).0;
+            while !dir.is_empty() {
+                dirs.insert(format!("{top}/{dir}"));
+                dir = split(dir).0;
+            }
+            dirs.insert(top.to_owned());
+        }
+    }
+    dirs
 }

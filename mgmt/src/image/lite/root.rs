@@ -7,7 +7,7 @@
 //! a run off between any two of them.
 
 use super::look::{Kind, Look, Meta, split};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat,
     Timespec, Timestamps, UTIME_OMIT, XattrFlags,
@@ -18,7 +18,7 @@ use std::io;
 use std::path::Path;
 
 /// No link, no way out, no other mount.
-const INSIDE: ResolveFlags = ResolveFlags::BENEATH
+pub(crate) const INSIDE: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV);
@@ -196,6 +196,7 @@ impl Root {
         self.tick()?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let file = self.open_at(&new, flags, 0o644)?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
         // Two halves, so that a test can tear the write.
         let (one, two) = text.split_at(text.len() / 2);
         for half in [one, two] {
@@ -314,6 +315,12 @@ pub(crate) fn names(dir: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
         }
     }
     Ok(names)
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 impl Look for Root {

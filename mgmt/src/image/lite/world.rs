@@ -123,10 +123,8 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
         };
         let meta = self.look.meta(&base).map_err(LiteError::at(path))?;
         let Some(meta) = meta else { return Ok(None) };
-        let link = match meta.link {
-            Some(text) => Some(String::from_utf8_lossy(&text).into_owned()),
-            None => None,
-        };
+        let lossy = |text: Vec<u8>| String::from_utf8_lossy(&text).into_owned();
+        let link = meta.link.map(lossy);
         Ok(Some(Seen {
             kind: meta.kind,
             ino: Some(meta.ino),
