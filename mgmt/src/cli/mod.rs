@@ -4,6 +4,7 @@
 
 pub mod context;
 pub mod docs;
+pub mod liteimg;
 pub mod report;
 pub mod tables;
 
@@ -29,6 +30,8 @@ pub enum Command {
     /// About tables
     #[command(flatten)]
     Tables(tables::Command),
+    /// Prepare an image for link mode: links, copies, and the ramdisk form
+    Liteimg(liteimg::Args),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
 }
@@ -57,6 +60,7 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
 fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Tables(command) => tables::run(context, command),
+        Command::Liteimg(args) => liteimg::run(context, &args),
         Command::Docs(args) => docs::run(&args),
     }
 }

@@ -1,5 +1,10 @@
 //! liteimg on real trees.
 
+// A failed step fails the test; helpers are no #[test] functions themselves.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod archive;
+mod command;
 mod crash;
 mod golden;
 mod random;

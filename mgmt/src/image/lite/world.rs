@@ -531,19 +531,15 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
             if base == ".statelite" {
                 continue;
             }
-            let mut path = base.clone();
-            for (to, over) in &self.over {
-                if let Over::Base(from) = over
-                    && let Some(rest) = below(base, from)
-                {
-                    path = if rest.is_empty() {
-                        to.clone()
-                    } else {
-                        join(to, rest)
-                    };
-                }
-            }
-            if self.base(&path).as_ref() == Some(base) {
+            let moved = self.over.iter().filter_map(|(to, over)| match over {
+                Over::Base(from) => match below(base, from)? {
+                    "" => Some(to.clone()),
+                    rest => Some(join(to, rest)),
+                },
+                _ => None,
+            });
+            let mut names = moved.chain([base.clone()]);
+            if let Some(path) = names.find(|path| self.base(path).as_ref() == Some(base)) {
                 steps.push(Step::Times {
                     path,
                     seconds: *seconds,
