@@ -265,7 +265,7 @@ impl<W: Write> Writer<'_, W> {
         for (path, entry) in entries.iter().filter(|(path, _)| chosen.contains(&***path)) {
             if !told && &**path > place.as_bytes() {
                 told = true;
-                self.info(entries, place, info)?;
+                self.info(chosen, place, info)?;
             }
             if path != place.as_bytes() {
                 self.one(path, entry)?;
@@ -273,15 +273,15 @@ impl<W: Write> Writer<'_, W> {
             }
         }
         if !told {
-            self.info(entries, place, info)?;
+            self.info(chosen, place, info)?;
         }
         newc::trailer(&mut self.out).map_err(io_at(b"the archive's end"))
     }
 
-    /// `xcatinfo` and, if they are not in the image, the directories above it.
+    /// `xcatinfo` and, if they are not packed, the directories above it.
     fn info(
         &mut self,
-        entries: &BTreeMap<Vec<u8>, Entry>,
+        chosen: &BTreeSet<&[u8]>,
         place: &str,
         info: &Info,
     ) -> Result<(), PackError> {
@@ -294,7 +294,7 @@ impl<W: Write> Writer<'_, W> {
         let slashes = place.match_indices('/').map(|(index, _)| index);
         for end in slashes {
             let dir = place.get(..end).unwrap_or_default();
-            if !entries.contains_key(dir.as_bytes()) {
+            if !chosen.contains(dir.as_bytes()) {
                 header.ino = self.number();
                 let begun = newc::begin(&mut self.out, dir.as_bytes(), &header);
                 begun.map_err(io_at(dir.as_bytes()))?;
@@ -381,3 +381,6 @@ fn size(path: &[u8], entry: &Entry) -> Result<u64, PackError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;
