@@ -7,6 +7,7 @@ pub mod context;
 pub mod dnsmasq;
 pub mod docs;
 pub mod nodes;
+pub mod liteimg;
 pub mod report;
 pub mod resolve;
 pub mod tables;
@@ -44,6 +45,8 @@ pub enum Command {
     /// What nodes get
     #[command(flatten)]
     Resolve(resolve::Command),
+    /// Prepare an image for link mode: links, copies, and the ramdisk form
+    Liteimg(liteimg::Args),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
     /// The server nodes ask, and service nodes
@@ -78,6 +81,7 @@ fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
         Command::Nodes(command) => nodes::run(context, command),
         Command::Resolve(command) => resolve::run(context, command),
         Command::Tables(command) => tables::run(context, command),
+        Command::Liteimg(args) => liteimg::run(context, &args),
         Command::Docs(args) => docs::run(&args),
         Command::Server(command) => server::run(context, command),
     }
