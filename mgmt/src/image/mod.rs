@@ -6,6 +6,7 @@
 //! - [`lists`] reads package lists, repository lists, and finds the files that belong to a profile.
 //! - [`genimage`] plans how packages, kernel and initrd get into an image directory, and does it.
 //! - [`copycds`] recognises and copies a distribution's medium.
+//! - [`lite`] is liteimg.
 //! - [`accounts`] and [`ssh`] bring accounts and SSH settings of the management node into an image.
 //! - [`exports`] is the text that lets nodes mount images and stores.
 
@@ -16,5 +17,6 @@ pub mod distro;
 pub mod exports;
 pub mod genimage;
 pub mod lists;
+pub mod lite;
 pub mod root;
 pub mod ssh;

@@ -1,0 +1,3 @@
+//! liteimg: an image prepared for link mode.
+
+pub mod nesting;
