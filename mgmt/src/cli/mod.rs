@@ -4,6 +4,7 @@
 
 pub mod context;
 pub mod docs;
+pub mod genimage;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -24,6 +25,9 @@ pub struct Cli {
 /// The commands, by group.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Images: genimage, copycds and their helpers.
+    #[command(flatten)]
+    Genimage(genimage::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
 }
@@ -49,8 +53,9 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
     }
 }
 
-fn dispatch(_context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Genimage(command) => genimage::run(context, command),
         Command::Docs(args) => docs::run(&args),
     }
 }

@@ -97,7 +97,9 @@ pub fn write(root: &Root, accounts: &Accounts) -> Result<(), AccountError> {
 /// # Errors
 /// [`AccountError::Collide`] when a name or number means something else in the image.
 pub fn merge(node: &Accounts, image: &Accounts) -> Result<Accounts, AccountError> {
-    let users: Vec<Entry<'_>> = entries(&node.passwd).filter(|user| ordinary(user.number(2))).collect();
+    let users: Vec<Entry<'_>> = entries(&node.passwd)
+        .filter(|user| ordinary(user.number(2)))
+        .collect();
     let is_user = |name: &str| users.iter().any(|user| user.name == name);
     let primary = |group: &Entry<'_>| users.iter().any(|user| user.number(3) == group.number(2));
     let groups: Vec<Entry<'_>> = entries(&node.group)
@@ -131,7 +133,11 @@ pub fn merge(node: &Accounts, image: &Accounts) -> Result<Accounts, AccountError
         for group in entries(&merged.group) {
             let members: Vec<&str> = group.members().collect();
             if entry(gshadow, group.name).is_none() {
-                put(gshadow, group.name, &format!("{}:!::{}", group.name, members.join(",")));
+                put(
+                    gshadow,
+                    group.name,
+                    &format!("{}:!::{}", group.name, members.join(",")),
+                );
             } else {
                 let people: Vec<&str> = members.into_iter().filter(|name| is_user(name)).collect();
                 join(gshadow, group.name, &people);
@@ -163,8 +169,9 @@ pub fn bring(from: &Path, into: &Path, whole: bool) -> Result<(), AccountError> 
 /// Whether a number is one of a person's, as Debian and Red Hat give them: from 1000, without `nobody` and without
 /// those systemd gives to services for a while.
 fn ordinary(number: Option<u32>) -> bool {
-    number.is_some_and(|n| n >= 1000 && !(61184..=65519).contains(&n) && n != 65534 && n < u32::MAX - 1)
-        && number != Some(65535)
+    number.is_some_and(|n| {
+        n >= 1000 && !(61184..=65519).contains(&n) && n != 65534 && n < u32::MAX - 1
+    }) && number != Some(65535)
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// {program} is not installed: {hint}
-    #[error("{program} is not installed or not in PATH; install the package that has it, then run this again")]
+    #[error(
+        "{program} is not installed or not in PATH; install the package that has it, then run this again"
+    )]
     Missing {
         /// The program.
         program: String,

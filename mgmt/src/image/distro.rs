@@ -92,7 +92,8 @@ impl Distro {
     pub fn suite(&self) -> Option<&'static str> {
         let found = SUITES.iter().find(|(vendor, version, _)| {
             let rest = self.version.strip_prefix(version);
-            *vendor == self.vendor && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            *vendor == self.vendor
+                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         });
         found.map(|(.., suite)| *suite)
     }
@@ -159,13 +160,43 @@ mod tests {
     #[test]
     fn names() {
         for (os, family, suite, major, directories) in [
-            ("debian12", Family::Debian, Some("bookworm"), Some(12), vec!["debian"]),
-            ("debian12.5.0", Family::Debian, Some("bookworm"), Some(12), vec!["debian"]),
+            (
+                "debian12",
+                Family::Debian,
+                Some("bookworm"),
+                Some(12),
+                vec!["debian"],
+            ),
+            (
+                "debian12.5.0",
+                Family::Debian,
+                Some("bookworm"),
+                Some(12),
+                vec!["debian"],
+            ),
             ("debian120", Family::Debian, None, Some(120), vec!["debian"]),
-            ("ubuntu22.04.3", Family::Debian, Some("jammy"), Some(22), vec!["ubuntu", "debian"]),
+            (
+                "ubuntu22.04.3",
+                Family::Debian,
+                Some("jammy"),
+                Some(22),
+                vec!["ubuntu", "debian"],
+            ),
             ("rhels5.3", Family::RedHat, None, Some(5), vec!["rh"]),
-            ("centos-stream9", Family::RedHat, None, Some(9), vec!["centos", "rh"]),
-            ("rocky9.4", Family::RedHat, None, Some(9), vec!["rocky", "rh"]),
+            (
+                "centos-stream9",
+                Family::RedHat,
+                None,
+                Some(9),
+                vec!["centos", "rh"],
+            ),
+            (
+                "rocky9.4",
+                Family::RedHat,
+                None,
+                Some(9),
+                vec!["rocky", "rh"],
+            ),
             ("sles11sp1", Family::Suse, None, Some(11), vec!["sles"]),
             ("leap15.5", Family::Suse, None, Some(15), vec!["sles"]),
         ] {
@@ -183,7 +214,11 @@ mod tests {
 
     #[test]
     fn architectures() {
-        for (ours, debian) in [("x86_64", "amd64"), ("aarch64", "arm64"), ("riscv64", "riscv64")] {
+        for (ours, debian) in [
+            ("x86_64", "amd64"),
+            ("aarch64", "arm64"),
+            ("riscv64", "riscv64"),
+        ] {
             assert_eq!(debian_arch(ours), debian);
             assert_eq!(from_debian_arch(debian), ours);
         }

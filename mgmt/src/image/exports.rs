@@ -105,13 +105,19 @@ fn trimmed(path: &str) -> String {
 fn image_server(site: &Site, node: &str) -> Option<String> {
     let value = |column| site.node_value(node, &NODERES, column);
     let nfs = value("nfsserver").filter(|server| server != "<xcatmaster>");
-    nfs.or_else(|| value("tftpserver")).or_else(|| value("xcatmaster"))
+    nfs.or_else(|| value("tftpserver"))
+        .or_else(|| value("xcatmaster"))
 }
 
 /// The directory `rootimg` a node mounts (facts §7).
 fn image_root(site: &Site, node: &str, image: &str) -> String {
     let value = |column| site.node_value(node, &NODETYPE, column).unwrap_or_default();
-    let place = format!("netboot/{}/{}/{}", value("os"), value("arch"), value("profile"));
+    let place = format!(
+        "netboot/{}/{}/{}",
+        value("os"),
+        value("arch"),
+        value("profile")
+    );
     if let Some(dir) = site.node_value(node, &NODERES, "nfsdir") {
         let dir = trimmed(&dir);
         return match dir.strip_prefix("//") {
@@ -128,10 +134,16 @@ fn image_root(site: &Site, node: &str, image: &str) -> String {
 }
 
 /// The exports of each server, with those left out that another one covers.
-fn by_server<'a>(exports: &'a [Export], style: &Style) -> BTreeMap<Option<&'a str>, Vec<&'a Export>> {
+fn by_server<'a>(
+    exports: &'a [Export],
+    style: &Style,
+) -> BTreeMap<Option<&'a str>, Vec<&'a Export>> {
     let mut servers: BTreeMap<Option<&str>, Vec<&Export>> = BTreeMap::new();
     for export in exports {
-        servers.entry(export.server.as_deref()).or_default().push(export);
+        servers
+            .entry(export.server.as_deref())
+            .or_default()
+            .push(export);
     }
     for list in servers.values_mut() {
         let all = list.clone();
@@ -159,7 +171,11 @@ pub fn lines(exports: &[Export], style: &Style) -> String {
         let server = server.unwrap_or("the server of the images");
         let _ = writeln!(text, "# {server}");
         for export in list {
-            let access = if style.writable(export.content) { "rw" } else { "ro" };
+            let access = if style.writable(export.content) {
+                "rw"
+            } else {
+                "ro"
+            };
             let insecure = if style.insecure { ",insecure" } else { "" };
             let _ = writeln!(
                 text,
@@ -200,7 +216,11 @@ pub fn ganesha(exports: &[Export], style: &Style) -> String {
         let _ = writeln!(text, "\n# {server}");
         for export in list {
             id += 1;
-            let access = if style.writable(export.content) { "RW" } else { "RO" };
+            let access = if style.writable(export.content) {
+                "RW"
+            } else {
+                "RO"
+            };
             let path = export.path.replace('\\', "\\\\").replace('"', "\\\"");
             let clients = match style.clients.as_str() {
                 "*" => String::new(),

@@ -145,7 +145,9 @@ impl Root {
     /// As `stat`.
     pub fn attributes(&self, path: &str) -> Result<Attributes, RootError> {
         let fd = self.resolve(path, OFlags::PATH);
-        let stat = fd.and_then(fs::fstat).map_err(|errno| self.error(path, errno))?;
+        let stat = fd
+            .and_then(fs::fstat)
+            .map_err(|errno| self.error(path, errno))?;
         Ok(Attributes {
             uid: stat.st_uid,
             gid: stat.st_gid,
@@ -166,7 +168,11 @@ impl Root {
             if self.is_dir(&made) {
                 continue;
             }
-            let mode = if index + 1 == parts.len() { mode } else { 0o755 };
+            let mode = if index + 1 == parts.len() {
+                mode
+            } else {
+                0o755
+            };
             let (parent, name) = self.locate(&made)?;
             let done = fs::mkdirat(&parent, &name, Mode::from_raw_mode(mode));
             done.map_err(|errno| self.error(&made, errno))?;
@@ -191,8 +197,13 @@ impl Root {
             .or_else(|| self.attributes(path).ok())
             .unwrap_or(Attributes::root(0o644));
         let (parent, name) = self.locate(path)?;
-        let temporary = format!(".statelite-{}-{:08x}", std::process::id(), fastrand::u32(..));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let temporary = format!(
+            ".statelite-{}-{:08x}",
+            std::process::id(),
+            fastrand::u32(..)
+        );
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let written = (|| {
             // Readable by nobody else until owner and mode are right.
             let fd = fs::openat(&parent, &temporary, flags, Mode::from_raw_mode(0o600))?;
@@ -252,7 +263,13 @@ impl Root {
             path => path,
         };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        fs::openat2(&self.fd, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        fs::openat2(
+            &self.fd,
+            path,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        )
     }
 
     fn error(&self, path: &str, errno: Errno) -> RootError {

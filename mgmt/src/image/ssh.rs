@@ -35,7 +35,13 @@ pub struct Keys {
 }
 
 /// Files of root's own directory that go into the image.
-const OWN: &[&str] = &["id_rsa", "id_rsa.pub", "id_ed25519", "id_ed25519.pub", "config"];
+const OWN: &[&str] = &[
+    "id_rsa",
+    "id_rsa.pub",
+    "id_ed25519",
+    "id_ed25519.pub",
+    "config",
+];
 
 /// Does it, and returns what it did and left out, for people.
 ///
@@ -49,13 +55,20 @@ pub fn bring(keys: &Keys, root: &Root) -> Result<Vec<String>, SshError> {
             if wanted != text {
                 if !root.exists("/etc/ssh/sshd_config.ORIG") {
                     let attributes = root.attributes("/etc/ssh/sshd_config")?;
-                    root.write("/etc/ssh/sshd_config.ORIG", text.as_bytes(), Some(attributes))?;
+                    root.write(
+                        "/etc/ssh/sshd_config.ORIG",
+                        text.as_bytes(),
+                        Some(attributes),
+                    )?;
                 }
                 root.write("/etc/ssh/sshd_config", wanted.as_bytes(), None)?;
-                report.push("etc/ssh/sshd_config edited; the old one is sshd_config.ORIG".to_owned());
+                report
+                    .push("etc/ssh/sshd_config edited; the old one is sshd_config.ORIG".to_owned());
             }
         }
-        None => report.push("the image has no etc/ssh/sshd_config: no SSH server in it?".to_owned()),
+        None => {
+            report.push("the image has no etc/ssh/sshd_config: no SSH server in it?".to_owned())
+        }
     }
     if let Some(text) = root.text("/etc/ssh/ssh_config")? {
         let wanted = client(&text);
@@ -77,12 +90,19 @@ fn host_keys(dir: &Path, root: &Root, report: &mut Vec<String>) -> Result<(), Ss
             root.make_dir("/etc/ssh", 0o755)?;
             let mode = if private { 0o600 } else { 0o644 };
             let data = read(&dir.join(&name))?;
-            root.write(&format!("/etc/ssh/{name}"), &data, Some(Attributes::root(mode)))?;
+            root.write(
+                &format!("/etc/ssh/{name}"),
+                &data,
+                Some(Attributes::root(mode)),
+            )?;
             count += u32::from(private);
         }
     }
     report.push(match count {
-        0 => format!("no host keys in {}: the image keeps those it has", dir.display()),
+        0 => format!(
+            "no host keys in {}: the image keeps those it has",
+            dir.display()
+        ),
         n => format!("{n} host keys installed from {}", dir.display()),
     });
     Ok(())
@@ -94,13 +114,21 @@ fn root_keys(keys: &Keys, root: &Root, report: &mut Vec<String>) -> Result<(), S
     let shared = files(&keys.shared)?;
     for name in &shared {
         let data = read(&keys.shared.join(name))?;
-        root.write(&format!("/root/.ssh/{name}"), &data, Some(Attributes::root(0o600)))?;
+        root.write(
+            &format!("/root/.ssh/{name}"),
+            &data,
+            Some(Attributes::root(0o600)),
+        )?;
     }
     let own = files(&keys.root)?;
     for name in OWN.iter().filter(|name| own.iter().any(|own| own == *name)) {
         let mode = if name.ends_with(".pub") { 0o644 } else { 0o600 };
         let data = read(&keys.root.join(name))?;
-        root.write(&format!("/root/.ssh/{name}"), &data, Some(Attributes::root(mode)))?;
+        root.write(
+            &format!("/root/.ssh/{name}"),
+            &data,
+            Some(Attributes::root(mode)),
+        )?;
     }
     // Without shared files nothing would let the management node in.
     let mut authorized = root.text("/root/.ssh/authorized_keys")?.unwrap_or_default();
@@ -121,10 +149,17 @@ fn root_keys(keys: &Keys, root: &Root, report: &mut Vec<String>) -> Result<(), S
     }
     if authorized.len() > before {
         let attributes = Some(Attributes::root(0o600));
-        root.write("/root/.ssh/authorized_keys", authorized.as_bytes(), attributes)?;
+        root.write(
+            "/root/.ssh/authorized_keys",
+            authorized.as_bytes(),
+            attributes,
+        )?;
     }
     report.push(match authorized.is_empty() {
-        true => format!("no key of root in {}: make one with ssh-keygen", keys.root.display()),
+        true => format!(
+            "no key of root in {}: make one with ssh-keygen",
+            keys.root.display()
+        ),
         false => "root's keys installed in root/.ssh".to_owned(),
     });
     Ok(())
@@ -167,7 +202,11 @@ pub fn client(text: &str) -> String {
     if text.lines().any(set) {
         return text.to_owned();
     }
-    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let end = if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     format!("{text}{end}Host *\n    StrictHostKeyChecking no\n")
 }
 
@@ -289,7 +328,10 @@ mod tests {
         assert_eq!(all(&root), wanted);
         bring(&keys, &root).unwrap();
         assert_eq!(all(&root), wanted);
-        let mode = std::fs::metadata(path("R/root/.ssh")).unwrap().permissions().mode();
+        let mode = std::fs::metadata(path("R/root/.ssh"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o700);
     }
 }

@@ -6,15 +6,19 @@ fn node() -> Accounts {
                  ann:x:1000:1000::/home/ann:/bin/bash\nbob:x:1001:100::/home/bob:/bin/bash\n\
                  nobody:x:65534:65534::/:/bin/false\n"
             .to_owned(),
-        group: "root:x:0:\nsudo:x:27:ann,postgres\nusers:x:100:\nann:x:1000:\nproject:x:1500:ann,bob\n".to_owned(),
-        shadow: "root:$y$new:1::::::\npostgres:!:1::::::\nann:$y$ann:1::::::\nbob:$y$bob:1::::::\n".to_owned(),
+        group:
+            "root:x:0:\nsudo:x:27:ann,postgres\nusers:x:100:\nann:x:1000:\nproject:x:1500:ann,bob\n"
+                .to_owned(),
+        shadow: "root:$y$new:1::::::\npostgres:!:1::::::\nann:$y$ann:1::::::\nbob:$y$bob:1::::::\n"
+            .to_owned(),
         gshadow: None,
     }
 }
 
 fn image() -> Accounts {
     Accounts {
-        passwd: "root:x:0:0:root:/root:/bin/bash\nmessagebus:x:111:111::/:/bin/false\n+::::::\n".to_owned(),
+        passwd: "root:x:0:0:root:/root:/bin/bash\nmessagebus:x:111:111::/:/bin/false\n+::::::\n"
+            .to_owned(),
         group: "root:x:0:\nsudo:x:27:\nmessagebus:x:111:\n".to_owned(),
         shadow: "root:*:1::::::\nmessagebus:!:1::::::\n".to_owned(),
         gshadow: Some("root:*::\nsudo:*::\nmessagebus:!::\n".to_owned()),
@@ -62,7 +66,9 @@ fn a_changed_password_replaces_the_old() {
 #[test]
 fn collisions_are_all_named() {
     let mut image = image();
-    image.passwd.push_str("bob:x:200:200::/:/bin/false\nzoe:x:1000:1000::/:/bin/sh\n");
+    image
+        .passwd
+        .push_str("bob:x:200:200::/:/bin/false\nzoe:x:1000:1000::/:/bin/sh\n");
     image.group.push_str("staff:x:1500:\n");
     let error = merge(&node(), &image).unwrap_err().to_string();
     for wanted in [

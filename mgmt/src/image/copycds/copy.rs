@@ -22,7 +22,10 @@ pub struct Copied {
 pub fn size(dir: &Path) -> u64 {
     let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
     let files = entries.filter(|entry| entry.file_type().is_file());
-    files.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
+    files
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|meta| meta.len())
+        .sum()
 }
 
 /// Copies what is below a directory. `progress` hears the bytes of each file. Everybody may read the result, since
@@ -43,7 +46,11 @@ pub fn copy(from: &Path, into: &Path, progress: &mut dyn FnMut(u64)) -> anyhow::
         } else if entry.file_type().is_symlink() {
             let link = fs::read_link(entry.path()).with_context(at)?;
             if !stays_inside(name, &link) {
-                bail!("{}: a link out of the medium, to {}", entry.path().display(), link.display());
+                bail!(
+                    "{}: a link out of the medium, to {}",
+                    entry.path().display(),
+                    link.display()
+                );
             }
             match fs::read_link(&target) {
                 Ok(old) if old == link => {}
@@ -80,7 +87,11 @@ fn file(from: &Path, meta: &fs::Metadata, target: &Path) -> std::io::Result<()> 
     new.push(".copycds");
     let new = PathBuf::from(new);
     fs::copy(from, &new)?;
-    let mode = if meta.permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 };
+    let mode = if meta.permissions().mode() & 0o111 == 0 {
+        0o644
+    } else {
+        0o755
+    };
     fs::set_permissions(&new, fs::Permissions::from_mode(mode))?;
     let file = fs::File::options().write(true).open(&new)?;
     file.set_modified(meta.modified()?)?;
@@ -117,14 +128,31 @@ mod tests {
         symlink("pool/a", from.join("link")).unwrap();
         let mut seen = 0;
         let first = copy(&from, &into, &mut |bytes| seen += bytes).unwrap();
-        assert_eq!(first, Copied { files: 2, bytes: 9, kept: 0 });
+        assert_eq!(
+            first,
+            Copied {
+                files: 2,
+                bytes: 9,
+                kept: 0
+            }
+        );
         assert_eq!((seen, size(&from)), (9, 9));
         let mode = |name: &str| fs::metadata(into.join(name)).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode("run.sh"), mode("pool/a/x.deb"), mode("pool")), (0o755, 0o644, 0o755));
+        assert_eq!(
+            (mode("run.sh"), mode("pool/a/x.deb"), mode("pool")),
+            (0o755, 0o644, 0o755)
+        );
         assert_eq!(fs::read(into.join("link/x.deb")).unwrap(), b"package");
         fs::write(into.join("pool/a/x.deb"), "pack").unwrap();
         let second = copy(&from, &into, &mut |_| {}).unwrap();
-        assert_eq!(second, Copied { files: 1, bytes: 7, kept: 1 });
+        assert_eq!(
+            second,
+            Copied {
+                files: 1,
+                bytes: 7,
+                kept: 1
+            }
+        );
         assert_eq!(fs::read(into.join("pool/a/x.deb")).unwrap(), b"package");
     }
 
@@ -139,13 +167,20 @@ mod tests {
             ("a", "/etc/passwd", false),
             ("debian", ".", true),
         ] {
-            assert_eq!(stays_inside(Path::new(name), Path::new(link)), wanted, "{name} {link}");
+            assert_eq!(
+                stays_inside(Path::new(name), Path::new(link)),
+                wanted,
+                "{name} {link}"
+            );
         }
         let dir = tempfile::tempdir().unwrap();
         let from = dir.path().join("from");
         fs::create_dir(&from).unwrap();
         symlink("/etc", from.join("etc")).unwrap();
         let error = copy(&from, &dir.path().join("into"), &mut |_| {}).unwrap_err();
-        assert!(error.to_string().contains("a link out of the medium"), "{error}");
+        assert!(
+            error.to_string().contains("a link out of the medium"),
+            "{error}"
+        );
     }
 }

@@ -38,14 +38,23 @@ impl Media {
         let mount = CommandLine::new("mount").args(["-o", "ro,loop,nosuid,nodev"]);
         let mounted = mount.arg(source).arg(&dir).output();
         let Err(first) = mounted else {
-            return Ok(Self { dir, kind: Kind::Mounted });
+            return Ok(Self {
+                dir,
+                kind: Kind::Mounted,
+            });
         };
-        let media = Self { dir, kind: Kind::Unpacked };
+        let media = Self {
+            dir,
+            kind: Kind::Unpacked,
+        };
         let unpack = CommandLine::new("xorriso").args(["-osirrox", "on", "-indev"]);
         let unpack = unpack.arg(source).args(["-extract", "/"]).arg(&media.dir);
         let unpacked = unpack.output();
         if let Err(second) = unpacked {
-            bail!("{} can be neither mounted ({first}) nor unpacked ({second})", source.display());
+            bail!(
+                "{} can be neither mounted ({first}) nor unpacked ({second})",
+                source.display()
+            );
         }
         Ok(media)
     }
@@ -70,7 +79,9 @@ impl Drop for Media {
             Kind::Directory => return,
             Kind::Mounted => {
                 let unmounted = CommandLine::new("umount").arg(&self.dir).output();
-                unmounted.map_err(anyhow::Error::from).and_then(|_| Ok(std::fs::remove_dir(&self.dir)?))
+                unmounted
+                    .map_err(anyhow::Error::from)
+                    .and_then(|_| Ok(std::fs::remove_dir(&self.dir)?))
             }
             // Directories of an ISO image are read-only; root removes them all the same.
             Kind::Unpacked => std::fs::remove_dir_all(&self.dir).map_err(Into::into),

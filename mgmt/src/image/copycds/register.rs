@@ -42,7 +42,13 @@ impl Image {
     }
 }
 
-fn put(site: &mut Site, table: &'static Table, name: &str, values: &[(&'static str, String)], overwrite: bool) {
+fn put(
+    site: &mut Site,
+    table: &'static Table,
+    name: &str,
+    values: &[(&'static str, String)],
+    overwrite: bool,
+) {
     let mut rows = site.rows(table).to_vec();
     let key = [name];
     let index = match rows.iter().position(|row| row.key(table) == key) {
@@ -70,19 +76,34 @@ mod tests {
     fn what_an_administrator_set_stays() {
         let mut site = Site::default();
         let mut image = Image::statelite("debian12", "x86_64", "compute");
-        image.linuximage.push(("pkgdir", "/install/debian12/x86_64".to_owned()));
+        image
+            .linuximage
+            .push(("pkgdir", "/install/debian12/x86_64".to_owned()));
         image.put(&mut site, false);
         let name = "debian12-x86_64-statelite-compute";
         let get = |site: &Site, table: &'static Table, column: &str| {
-            site.row(table, &[name]).unwrap().get(table, column).map(str::to_owned)
+            site.row(table, &[name])
+                .unwrap()
+                .get(table, column)
+                .map(str::to_owned)
         };
-        assert_eq!(get(&site, &OSIMAGE, "provmethod").as_deref(), Some("statelite"));
-        let row = site.row(&LINUXIMAGE, &[name]).unwrap().clone().with(&LINUXIMAGE, "pkgdir", "/mine");
+        assert_eq!(
+            get(&site, &OSIMAGE, "provmethod").as_deref(),
+            Some("statelite")
+        );
+        let row =
+            site.row(&LINUXIMAGE, &[name])
+                .unwrap()
+                .clone()
+                .with(&LINUXIMAGE, "pkgdir", "/mine");
         site.put(&LINUXIMAGE, vec![row]);
         image.put(&mut site, false);
         assert_eq!(get(&site, &LINUXIMAGE, "pkgdir").as_deref(), Some("/mine"));
         image.put(&mut site, true);
-        assert_eq!(get(&site, &LINUXIMAGE, "pkgdir").as_deref(), Some("/install/debian12/x86_64"));
+        assert_eq!(
+            get(&site, &LINUXIMAGE, "pkgdir").as_deref(),
+            Some("/install/debian12/x86_64")
+        );
         assert_eq!(site.rows(&OSIMAGE).len(), 1);
     }
 }

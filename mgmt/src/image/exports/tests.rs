@@ -11,16 +11,26 @@ fn site() -> Site {
         site.add(&NODEPOS, row.with(&NODEPOS, "room", room));
     }
     let mut row = Row::new(&NODETYPE).with(&NODETYPE, "node", "all");
-    for (column, value) in [("os", "rhels5.3"), ("arch", "x86_64"), ("profile", "compute")] {
+    for (column, value) in [
+        ("os", "rhels5.3"),
+        ("arch", "x86_64"),
+        ("profile", "compute"),
+    ] {
         row = row.with(&NODETYPE, column, value);
     }
     site.add(&NODETYPE, row);
-    for (priority, directory) in [("1", "10.0.0.1:/syncdirs/$nodepos.room/"), ("2", "cnfs:/gpfs/dallas/")] {
+    for (priority, directory) in [
+        ("1", "10.0.0.1:/syncdirs/$nodepos.room/"),
+        ("2", "cnfs:/gpfs/dallas/"),
+    ] {
         let row = Row::new(&LITETREE).with(&LITETREE, "priority", priority);
         site.add(&LITETREE, row.with(&LITETREE, "directory", directory));
     }
     let row = Row::new(&STATELITE).with(&STATELITE, "node", "all");
-    site.add(&STATELITE, row.with(&STATELITE, "statemnt", "cnfs:/gpfs/state"));
+    site.add(
+        &STATELITE,
+        row.with(&STATELITE, "statemnt", "cnfs:/gpfs/state"),
+    );
     site
 }
 
@@ -73,26 +83,50 @@ fn a_directory_below_another_of_the_same_kind_has_no_line() {
         export("/sx", Content::Persistent),
     ];
     let text = lines(&exports, &Style::default());
-    let short: Vec<&str> = text.lines().map(|line| line.split(',').next().unwrap()).collect();
+    let short: Vec<&str> = text
+        .lines()
+        .map(|line| line.split(',').next().unwrap())
+        .collect();
     assert_eq!(
         short,
-        ["# the server of the images", "/s *(ro", "/s/state *(rw", "/sx *(rw"]
+        [
+            "# the server of the images",
+            "/s *(ro",
+            "/s/state *(rw",
+            "/sx *(rw"
+        ]
     );
 }
 
 #[test]
 fn image_directories() {
     for (table, column, value, wanted) in [
-        (&NODERES, "nfsdir", "/nfs", "/nfs/netboot/rhels5.3/x86_64/compute/rootimg"),
+        (
+            &NODERES,
+            "nfsdir",
+            "/nfs",
+            "/nfs/netboot/rhels5.3/x86_64/compute/rootimg",
+        ),
         (&NODERES, "nfsdir", "//exact", "/exact/rootimg"),
         (&LINUXIMAGE, "rootimgdir", "/images/c/", "/images/c/rootimg"),
     ] {
         let mut site = site();
         let key = table.keys[0];
-        let name = if key == "node" { "all" } else { "rhels5.3-x86_64-statelite-compute" };
-        site.add(table, Row::new(table).with(table, key, name).with(table, column, value));
+        let name = if key == "node" {
+            "all"
+        } else {
+            "rhels5.3-x86_64-statelite-compute"
+        };
+        site.add(
+            table,
+            Row::new(table)
+                .with(table, key, name)
+                .with(table, column, value),
+        );
         let exports = of_nodes(&site, &nodes()).unwrap();
-        let image = exports.iter().find(|export| export.content == Content::Image);
+        let image = exports
+            .iter()
+            .find(|export| export.content == Content::Image);
         assert_eq!(image.unwrap().path, wanted);
     }
 }

@@ -28,14 +28,14 @@ pub fn plan(spec: &Spec, fresh: bool) -> anyhow::Result<Vec<Step>> {
     lines.extend(repos.map(|repo| format!("deb {}", repo.url)));
 
     let (root, work) = (spec.root(fresh), spec.work());
-    let mut steps = vec![
-        Step::RemoveTree(work.clone()),
-        Step::MakeDir(work.clone()),
-    ];
+    let mut steps = vec![Step::RemoveTree(work.clone()), Step::MakeDir(work.clone())];
     let mut passes = spec.packages.passes.iter();
     if fresh {
         let first = passes.next().cloned().unwrap_or_default();
-        steps.push(Step::Title(format!("the base of {suite} into {}", root.display())));
+        steps.push(Step::Title(format!(
+            "the base of {suite} into {}",
+            root.display()
+        )));
         steps.push(Step::RemoveTree(root.clone()));
         steps.push(Step::Run(bootstrap(spec, &suite, &first, &lines, &root)));
         // The management node's name, which mmdebstrap brought along, is no node's.
@@ -110,9 +110,21 @@ fn task(name: &str) -> String {
 }
 
 fn suite(spec: &Spec) -> anyhow::Result<String> {
-    let known = spec.suite.clone().or_else(|| spec.distro.suite().map(str::to_owned));
-    let found = known.or_else(|| spec.pkgdirs.iter().find_map(|dir| sources::only_suite(Path::new(dir))));
-    found.with_context(|| format!("the release name of {} is not known: say it with --suite", spec.os))
+    let known = spec
+        .suite
+        .clone()
+        .or_else(|| spec.distro.suite().map(str::to_owned));
+    let found = known.or_else(|| {
+        spec.pkgdirs
+            .iter()
+            .find_map(|dir| sources::only_suite(Path::new(dir)))
+    });
+    found.with_context(|| {
+        format!(
+            "the release name of {} is not known: say it with --suite",
+            spec.os
+        )
+    })
 }
 
 fn bootstrap(spec: &Spec, suite: &str, first: &Pass, lines: &[String], root: &Path) -> CommandLine {
@@ -127,7 +139,9 @@ fn bootstrap(spec: &Spec, suite: &str, first: &Pass, lines: &[String], root: &Pa
     }
     // What the archive's index needs on the management node is not for the nodes.
     command = command.arg(suite).arg(root).args(lines);
-    let env = ENV.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let env = ENV
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     env.chain(first.env.iter().cloned())
         .fold(command, |command, (name, value)| command.env(&name, value))
 }
@@ -139,7 +153,8 @@ struct Apt<'a> {
 
 impl Apt<'_> {
     fn step(&self, env: &[(String, String)], action: &str, names: &[String]) -> Step {
-        let mut command = CommandLine::new("apt-get").env("APT_CONFIG", self.spec.work().join("apt.conf"));
+        let mut command =
+            CommandLine::new("apt-get").env("APT_CONFIG", self.spec.work().join("apt.conf"));
         for (name, value) in ENV {
             command = command.env(name, value);
         }

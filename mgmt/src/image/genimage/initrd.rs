@@ -80,7 +80,10 @@ pub fn build(parts: &Parts<'_>, kind: Kind) -> anyhow::Result<Vec<u8>> {
     };
     let hook = parts.share.join(dir);
     if !hook.is_dir() {
-        bail!("{} is missing: install the project's share directory, or say --initrd bare", hook.display());
+        bail!(
+            "{} is missing: install the project's share directory, or say --initrd bare",
+            hook.display()
+        );
     }
     inside(parts, kind, &hook, place)
         .output()
@@ -90,7 +93,9 @@ pub fn build(parts: &Parts<'_>, kind: Kind) -> anyhow::Result<Vec<u8>> {
 /// The bare one.
 fn bare(parts: &Parts<'_>) -> anyhow::Result<Vec<u8>> {
     let out = parts.spec.work().join("initrd");
-    bare_command(parts, &out).output().context("making a bare initrd")?;
+    bare_command(parts, &out)
+        .output()
+        .context("making a bare initrd")?;
     std::fs::read(&out).with_context(|| out.display().to_string())
 }
 
@@ -98,8 +103,14 @@ fn bare_command(parts: &Parts<'_>, out: &Path) -> CommandLine {
     let spec = parts.spec;
     let modules = spec.root(false).join("lib/modules").join(parts.version);
     let command = CommandLine::new(parts.statelitefs).arg("initramfs");
-    let command = command.arg("--modules-dir").arg(modules).arg("--output").arg(out);
-    spec.drivers.iter().fold(command, |command, driver| command.arg("--module").arg(driver))
+    let command = command
+        .arg("--modules-dir")
+        .arg(modules)
+        .arg("--output")
+        .arg(out);
+    spec.drivers.iter().fold(command, |command, driver| {
+        command.arg("--module").arg(driver)
+    })
 }
 
 /// Lays an overlay in memory over the image, puts program and hook into it, and runs the tool there. Its arguments:
@@ -127,7 +138,14 @@ fn inside(parts: &Parts<'_>, kind: Kind, hook: &Path, place: &str) -> CommandLin
     let tool = match kind {
         Kind::Dracut => {
             let tool = CommandLine::new("dracut")
-                .args(["--force", "--no-hostonly", "--no-hostonly-cmdline", "--add", "statelite", "--kver"])
+                .args([
+                    "--force",
+                    "--no-hostonly",
+                    "--no-hostonly-cmdline",
+                    "--add",
+                    "statelite",
+                    "--kver",
+                ])
                 .arg(parts.version);
             let tool = match spec.drivers.as_slice() {
                 [] => tool,
@@ -135,10 +153,19 @@ fn inside(parts: &Parts<'_>, kind: Kind, hook: &Path, place: &str) -> CommandLin
             };
             tool.arg("/initrd")
         }
-        _ => CommandLine::new("mkinitramfs").arg("-o").arg("/initrd").arg(parts.version),
+        _ => CommandLine::new("mkinitramfs")
+            .arg("-o")
+            .arg("/initrd")
+            .arg(parts.version),
     };
-    let shell = CommandLine::new("sh").args(["-euc", SCRIPT, "genimage"]).arg(spec.work());
-    let shell = shell.arg(spec.root(false)).arg(parts.statelitefs).arg(hook).arg(place);
+    let shell = CommandLine::new("sh")
+        .args(["-euc", SCRIPT, "genimage"])
+        .arg(spec.work());
+    let shell = shell
+        .arg(spec.root(false))
+        .arg(parts.statelitefs)
+        .arg(hook)
+        .arg(place);
     let unshare = CommandLine::new("unshare").args(["--mount", "--propagation", "private", "--"]);
     tool.under(shell.under(unshare))
         .env("STATELITE_MODULES", spec.drivers.join(" "))
@@ -150,13 +177,20 @@ fn inside(parts: &Parts<'_>, kind: Kind, hook: &Path, place: &str) -> CommandLin
 /// When there is none.
 pub fn program(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(path) = asked {
-        let path = path.canonicalize().with_context(|| path.display().to_string())?;
+        let path = path
+            .canonicalize()
+            .with_context(|| path.display().to_string())?;
         return Ok(path);
     }
-    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("statelitefs")));
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|path| Some(path.parent()?.join("statelitefs")));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).map(|dir| dir.join("statelitefs"));
-    let found = beside.into_iter().chain(in_path).find(|path| path.is_file());
+    let found = beside
+        .into_iter()
+        .chain(in_path)
+        .find(|path| path.is_file());
     found.context("no statelitefs beside this program or in PATH: install it, or say where it is with --statelitefs PATH")
 }
 
@@ -168,7 +202,11 @@ mod tests {
     fn the_tool_the_image_has_and_we_have_a_hook_for() {
         let dir = tempfile::tempdir().unwrap();
         let (image, share) = (dir.path().join("R"), dir.path().join("share"));
-        for path in [image.join("usr/sbin"), image.join("usr/bin"), share.join("initramfs-tools")] {
+        for path in [
+            image.join("usr/sbin"),
+            image.join("usr/bin"),
+            share.join("initramfs-tools"),
+        ] {
             std::fs::create_dir_all(path).unwrap();
         }
         let root = Root::open(&image).unwrap();
@@ -176,7 +214,11 @@ mod tests {
         std::fs::write(image.join("usr/sbin/mkinitramfs"), "").unwrap();
         assert_eq!(choose(&root, &share), Kind::InitramfsTools);
         std::fs::write(image.join("usr/bin/dracut"), "").unwrap();
-        assert_eq!(choose(&root, &share), Kind::InitramfsTools, "no hook for dracut");
+        assert_eq!(
+            choose(&root, &share),
+            Kind::InitramfsTools,
+            "no hook for dracut"
+        );
         std::fs::create_dir(share.join("dracut")).unwrap();
         assert_eq!(choose(&root, &share), Kind::Dracut);
         assert_eq!(choose(&root, dir.path()), Kind::Bare);

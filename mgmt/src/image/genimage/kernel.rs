@@ -85,7 +85,11 @@ fn parts(version: &str) -> Vec<(bool, u64, &str)> {
         let same = |c: char| c.is_ascii_alphanumeric() && c.is_ascii_digit() == digit;
         let end = rest.find(|c| !same(c)).unwrap_or(rest.len());
         let (part, after) = rest.split_at(end);
-        parts.push((digit, part.parse().unwrap_or(0), if digit { "" } else { part }));
+        parts.push((
+            digit,
+            part.parse().unwrap_or(0),
+            if digit { "" } else { part },
+        ));
         rest = after;
     }
     parts
@@ -93,7 +97,10 @@ fn parts(version: &str) -> Vec<(bool, u64, &str)> {
 
 /// The kernel itself: from the root, else from the directory of kernels.
 fn read(root: &Root, kerneldir: &Path, version: &str) -> anyhow::Result<Vec<u8>> {
-    let places: Vec<String> = PLACES.iter().map(|place| place.replace("{}", version)).collect();
+    let places: Vec<String> = PLACES
+        .iter()
+        .map(|place| place.replace("{}", version))
+        .collect();
     for place in &places {
         if let Some(data) = root.read(place)? {
             return Ok(data);
@@ -128,22 +135,32 @@ fn modules(kerneldir: &Path, version: &str, root: &Root) -> anyhow::Result<()> {
     let into = format!("/lib/modules/{version}");
     root.make_dir(&into, 0o755)?;
     let mut has_index = false;
-    for entry in walkdir::WalkDir::new(&from).min_depth(1).sort_by_file_name() {
+    for entry in walkdir::WalkDir::new(&from)
+        .min_depth(1)
+        .sort_by_file_name()
+    {
         let entry = entry?;
         let name = entry.path().strip_prefix(&from).unwrap_or(entry.path());
-        let name = name.to_str().with_context(|| format!("{}: not UTF-8", entry.path().display()))?;
+        let name = name
+            .to_str()
+            .with_context(|| format!("{}: not UTF-8", entry.path().display()))?;
         let path = format!("{into}/{name}");
         // The links build and source lead to what a node does not have.
         if entry.file_type().is_dir() {
             root.make_dir(&path, 0o755)?;
         } else if entry.file_type().is_file() {
-            let data = fs::read(entry.path()).with_context(|| entry.path().display().to_string())?;
+            let data =
+                fs::read(entry.path()).with_context(|| entry.path().display().to_string())?;
             root.write(&path, &data, Some(Attributes::root(0o644)))?;
             has_index |= name == "modules.dep";
         }
     }
     if !has_index {
-        CommandLine::new("depmod").arg("-b").arg(root.path()).arg(version).run(false)?;
+        CommandLine::new("depmod")
+            .arg("-b")
+            .arg(root.path())
+            .arg(version)
+            .run(false)?;
     }
     Ok(())
 }
@@ -226,6 +243,11 @@ mod tests {
         assert_eq!(fs::read(copied.join("kernel/net/x.ko")).unwrap(), b"module");
         assert!(fs::symlink_metadata(copied.join("build")).is_err());
         assert_eq!(read(&root, &host, "6.9").unwrap(), b"kernel");
-        assert!(read(&root, &host, "7.0").unwrap_err().to_string().contains("no kernel 7.0"));
+        assert!(
+            read(&root, &host, "7.0")
+                .unwrap_err()
+                .to_string()
+                .contains("no kernel 7.0")
+        );
     }
 }

@@ -13,11 +13,20 @@ const RESOLV_CONF: &str = "#Dummy resolv.conf to make boot cleaner\n";
 ///
 /// # Errors
 /// As making directories and writing files.
-pub fn prepare(root: &Root, profile: &str, arch: &str, permission: u32) -> Result<Vec<String>, RootError> {
+pub fn prepare(
+    root: &Root,
+    profile: &str,
+    arch: &str,
+    permission: u32,
+) -> Result<Vec<String>, RootError> {
     let mut added = Vec::new();
     for dir in DIRS {
         if !root.is_dir(dir) {
-            let mode = if *dir == "/.statelite" { permission } else { 0o755 };
+            let mode = if *dir == "/.statelite" {
+                permission
+            } else {
+                0o755
+            };
             root.make_dir(dir, mode)?;
             added.push((*dir).to_owned());
         }
@@ -29,7 +38,9 @@ pub fn prepare(root: &Root, profile: &str, arch: &str, permission: u32) -> Resul
         root.write("/etc/fstab", new.as_bytes(), None)?;
         added.push("/etc/fstab".to_owned());
     }
-    let empty = root.text("/etc/resolv.conf")?.is_none_or(|text| text.trim().is_empty());
+    let empty = root
+        .text("/etc/resolv.conf")?
+        .is_none_or(|text| text.trim().is_empty());
     if empty {
         let attributes = Some(Attributes::root(0o644));
         root.write("/etc/resolv.conf", RESOLV_CONF.as_bytes(), attributes)?;
@@ -52,7 +63,11 @@ fn fstab(old: &str, profile: &str, arch: &str) -> String {
     if old.lines().any(has_root) {
         return old.to_owned();
     }
-    let end = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
+    let end = if old.is_empty() || old.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     format!("{old}{end}{first} / tmpfs ro 0 1\n")
 }
 
@@ -66,7 +81,10 @@ mod tests {
         assert_eq!(fstab("", "compute", "x86_64"), line);
         assert_eq!(fstab(line, "compute", "x86_64"), line);
         let comment = "# UNCONFIGURED FSTAB";
-        assert_eq!(fstab(comment, "compute", "x86_64"), format!("{comment}\n{line}"));
+        assert_eq!(
+            fstab(comment, "compute", "x86_64"),
+            format!("{comment}\n{line}")
+        );
         let own = "LABEL=x / ext4 ro 0 0\n";
         assert_eq!(fstab(own, "compute", "x86_64"), own);
     }

@@ -148,7 +148,11 @@ pub(super) fn sources(spec: &Spec, steps: &mut Vec<Step>) -> Vec<Source> {
             if source.kind == RepoKind::PlainDir && !Path::new(dir).join("repodata").is_dir() {
                 let into = spec.work().join(format!("metadata-{}", source.name));
                 let command = CommandLine::new("createrepo_c").arg("--quiet");
-                let command = command.arg("--outputdir").arg(&into).arg("--baseurl").arg(&source.url);
+                let command = command
+                    .arg("--outputdir")
+                    .arg(&into)
+                    .arg("--baseurl")
+                    .arg(&source.url);
                 steps.push(Step::MakeDir(into.clone()));
                 steps.push(Step::Run(command.arg(dir)));
                 source.url = format!("file://{}", into.display());
@@ -163,8 +167,14 @@ fn repositories(dir: &Path) -> Vec<(String, RepoKind)> {
     let url = |dir: &Path| format!("file://{}", dir.display());
     let mut found: Vec<PathBuf> = Vec::new();
     for depth in 0..=2 {
-        let walk = walkdir::WalkDir::new(dir).min_depth(depth).max_depth(depth).sort_by_file_name();
-        let dirs = walk.into_iter().flatten().filter(|entry| entry.file_type().is_dir());
+        let walk = walkdir::WalkDir::new(dir)
+            .min_depth(depth)
+            .max_depth(depth)
+            .sort_by_file_name();
+        let dirs = walk
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry.file_type().is_dir());
         let new: Vec<PathBuf> = dirs
             .map(walkdir::DirEntry::into_path)
             .filter(|dir| dir.join("repodata").is_dir() || dir.join("suse").is_dir())

@@ -40,7 +40,12 @@ pub struct Places {
 /// # Errors
 /// The first thing that fails. A root that was there may have more packages than before; one that was not is not
 /// there yet.
-pub fn build(spec: &Spec, places: &Places, only_initrd: bool, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+pub fn build(
+    spec: &Spec,
+    places: &Places,
+    only_initrd: bool,
+    say: &mut dyn FnMut(&str),
+) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("genimage needs root: packages set owners, and their scripts run inside the image");
     }
@@ -51,7 +56,10 @@ pub fn build(spec: &Spec, places: &Places, only_initrd: bool, say: &mut dyn FnMu
     let path = spec.root(false);
     let fresh = !path.is_dir();
     if only_initrd && fresh {
-        bail!("{} is not there yet: run genimage without --onlyinitrd first", path.display());
+        bail!(
+            "{} is not there yet: run genimage without --onlyinitrd first",
+            path.display()
+        );
     }
     if !only_initrd {
         for step in super::plan(spec, fresh)? {
@@ -129,14 +137,22 @@ pub fn postinstall(spec: &Spec, script: &Path) -> anyhow::Result<CommandLine> {
     use std::os::unix::fs::PermissionsExt as _;
     let meta = fs::metadata(script).with_context(|| script.display().to_string())?;
     if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
-        bail!("{} is not executable: chmod +x it, or remove it", script.display());
+        bail!(
+            "{} is not executable: chmod +x it, or remove it",
+            script.display()
+        );
     }
     let join = |paths: &[PathBuf]| {
-        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let names: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         names.join(",")
     };
     let root = spec.root(false);
-    let command = CommandLine::new(script).arg(&root).args([&spec.os, &spec.arch, &spec.profile]);
+    let command = CommandLine::new(script)
+        .arg(&root)
+        .args([&spec.os, &spec.arch, &spec.profile]);
     let variables = [
         ("IMG_ARCH", spec.arch.clone()),
         ("IMG_NAME", spec.image.clone()),
@@ -149,7 +165,9 @@ pub fn postinstall(spec: &Spec, script: &Path) -> anyhow::Result<CommandLine> {
         ("IMG_OTHERPKGDIR", spec.otherdir.display().to_string()),
         ("IMG_ROOTIMGDIR", root.display().to_string()),
     ];
-    Ok(variables.into_iter().fold(command, |command, (name, value)| command.env(name, value)))
+    Ok(variables
+        .into_iter()
+        .fold(command, |command, (name, value)| command.env(name, value)))
 }
 
 /// Carries out one step.
@@ -169,7 +187,8 @@ pub fn carry_out(step: &Step, interactive: bool, say: &mut dyn FnMut(&str)) -> a
         Step::RemoveTree(dir) => remove_tree(dir)?,
         Step::RemoveIn { root, path } => Root::open(root)?.remove(path)?,
         Step::Rename { from, to } => {
-            fs::rename(from, to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
+            fs::rename(from, to)
+                .with_context(|| format!("{} to {}", from.display(), to.display()))?;
         }
     }
     Ok(())
@@ -181,7 +200,9 @@ fn make_dir(dir: &Path) -> anyhow::Result<()> {
 
 fn remove_tree(dir: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(|| dir.display().to_string()),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| dir.display().to_string())
+        }
         _ => Ok(()),
     }
 }
@@ -190,7 +211,8 @@ fn within(path: &Path, command: &CommandLine, interactive: bool) -> anyhow::Resu
     let root = Root::open(path)?;
     for dir in ["proc", "sys", "dev"] {
         root.make_dir(&format!("/{dir}"), 0o755)?;
-        let real = fs::symlink_metadata(path.join(dir)).with_context(|| path.display().to_string())?;
+        let real =
+            fs::symlink_metadata(path.join(dir)).with_context(|| path.display().to_string())?;
         if !real.is_dir() {
             bail!("{}/{dir} is a link; it must be a directory", path.display());
         }
@@ -200,7 +222,9 @@ fn within(path: &Path, command: &CommandLine, interactive: bool) -> anyhow::Resu
     if !own && root.is_dir("/usr/sbin") {
         root.write(POLICY, NO_SERVICES, Some(Attributes::root(0o755)))?;
     }
-    let shell = CommandLine::new("sh").args(["-euc", WITHIN, "genimage"]).arg(path);
+    let shell = CommandLine::new("sh")
+        .args(["-euc", WITHIN, "genimage"])
+        .arg(path);
     let unshare = CommandLine::new("unshare").args(["--mount", "--propagation", "private", "--"]);
     let result = command.clone().under(shell.under(unshare)).run(interactive);
     if !own {
@@ -222,7 +246,10 @@ fn index(from: &Path, into: &Path) -> anyhow::Result<()> {
     packages.sort();
     let mut text = String::new();
     for package in packages {
-        let control = CommandLine::new("dpkg-deb").arg("--field").arg(&package).output()?;
+        let control = CommandLine::new("dpkg-deb")
+            .arg("--field")
+            .arg(&package)
+            .output()?;
         let data = fs::read(&package).with_context(|| package.display().to_string())?;
         let name = package.file_name().unwrap_or_default();
         let mut digest = String::new();
@@ -263,7 +290,12 @@ mod tests {
     fn one_build_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let first = lock(dir.path()).unwrap();
-        assert!(lock(dir.path()).unwrap_err().to_string().contains("another genimage"));
+        assert!(
+            lock(dir.path())
+                .unwrap_err()
+                .to_string()
+                .contains("another genimage")
+        );
         drop(first);
         lock(dir.path()).unwrap();
     }

@@ -49,7 +49,10 @@ fn of_dir(dir: &Path, suite: &str) -> anyhow::Result<String> {
         if components.is_empty() {
             bail!("{}: an archive without components", release.display());
         }
-        return Ok(format!("deb [trusted=yes] copy:{shown} {suite} {}", components.join(" ")));
+        return Ok(format!(
+            "deb [trusted=yes] copy:{shown} {suite} {}",
+            components.join(" ")
+        ));
     }
     if indexed(dir) {
         return Ok(format!("deb [trusted=yes] copy:{shown} ./"));
@@ -63,15 +66,21 @@ fn of_dir(dir: &Path, suite: &str) -> anyhow::Result<String> {
 /// Whether a directory has an index of its packages.
 #[must_use]
 pub fn indexed(dir: &Path) -> bool {
-    ["Packages", "Packages.gz", "Packages.xz"].iter().any(|name| dir.join(name).is_file())
+    ["Packages", "Packages.gz", "Packages.xz"]
+        .iter()
+        .any(|name| dir.join(name).is_file())
 }
 
 /// The release in an archive in a directory, when there is one only.
 #[must_use]
 pub fn only_suite(dir: &Path) -> Option<String> {
     let entries = std::fs::read_dir(dir.join("dists")).ok()?;
-    let real = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut names: Vec<String> = real.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let real = entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut names: Vec<String> = real
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     match names.as_slice() {
         [_] => names.pop(),
         _ => None,
@@ -135,7 +144,15 @@ pub fn one_line(text: &str, suite: &str) -> Vec<String> {
         let name = rest.split_whitespace().nth(1);
         name.is_some_and(|name| belongs(name, suite))
     });
-    lines.map(|line| line.split(" #").next().unwrap_or(line).trim_end().to_owned()).collect()
+    lines
+        .map(|line| {
+            line.split(" #")
+                .next()
+                .unwrap_or(line)
+                .trim_end()
+                .to_owned()
+        })
+        .collect()
 }
 
 /// Sources in the form of paragraphs (deb822). A paragraph with the key inside it is left out: it has no form of one
@@ -147,11 +164,19 @@ pub fn deb822(text: &str, suite: &str) -> Vec<String> {
     for paragraph in text.split("\n\n") {
         let fields = fields(paragraph);
         let get = |name: &str| {
-            let field = fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            let field = fields
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name));
             field.map(|(_, value)| value.as_str())
         };
-        let words = |name: &str| get(name).unwrap_or_default().split_whitespace().collect::<Vec<_>>();
-        let off = get("Enabled").is_some_and(|value| ["no", "false", "0", "off"].contains(&value.trim()));
+        let words = |name: &str| {
+            get(name)
+                .unwrap_or_default()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+        };
+        let off =
+            get("Enabled").is_some_and(|value| ["no", "false", "0", "off"].contains(&value.trim()));
         if off || !words("Types").contains(&"deb") {
             continue;
         }
@@ -161,7 +186,11 @@ pub fn deb822(text: &str, suite: &str) -> Vec<String> {
             Some(key) if !key.is_empty() => options.push(format!("signed-by={key}")),
             _ => {}
         }
-        for (field, option) in [("Architectures", "arch"), ("Trusted", "trusted"), ("Check-Valid-Until", "check-valid-until")] {
+        for (field, option) in [
+            ("Architectures", "arch"),
+            ("Trusted", "trusted"),
+            ("Check-Valid-Until", "check-valid-until"),
+        ] {
             let value = words(field);
             if !value.is_empty() {
                 options.push(format!("{option}={}", value.join(",")));
@@ -174,7 +203,11 @@ pub fn deb822(text: &str, suite: &str) -> Vec<String> {
         let components = words("Components").join(" ");
         for uri in words("URIs") {
             for name in words("Suites").iter().filter(|name| belongs(name, suite)) {
-                lines.push(format!("deb {options}{uri} {name} {components}").trim_end().to_owned());
+                lines.push(
+                    format!("deb {options}{uri} {name} {components}")
+                        .trim_end()
+                        .to_owned(),
+                );
             }
         }
     }
@@ -242,7 +275,12 @@ mod tests {
     fn directories_and_urls() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        for name in ["medium/dists/bookworm/main", "medium/dists/bookworm/contrib", "flat", "empty"] {
+        for name in [
+            "medium/dists/bookworm/main",
+            "medium/dists/bookworm/contrib",
+            "flat",
+            "empty",
+        ] {
             std::fs::create_dir_all(at(name)).unwrap();
         }
         std::os::unix::fs::symlink("bookworm", at("medium/dists/stable")).unwrap();
@@ -264,6 +302,11 @@ mod tests {
             ["deb http://m/u jammy main universe", "deb http://m/v x y"]
         );
         let error = of_dirs(&[at("empty").display().to_string()], "bookworm", false);
-        assert!(error.unwrap_err().to_string().contains("has neither dists/bookworm nor Packages"));
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("has neither dists/bookworm nor Packages")
+        );
     }
 }

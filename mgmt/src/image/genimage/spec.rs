@@ -12,10 +12,22 @@ use std::path::{Path, PathBuf};
 
 /// Lists for those who have none yet: what a diskless node needs to boot and be reached.
 const BUILT_IN: &[(&str, &str)] = &[
-    ("debian", include_str!("../../../share/netboot/debian/compute.pkglist")),
-    ("ubuntu", include_str!("../../../share/netboot/ubuntu/compute.pkglist")),
-    ("rh", include_str!("../../../share/netboot/rh/compute.pkglist")),
-    ("sles", include_str!("../../../share/netboot/sles/compute.pkglist")),
+    (
+        "debian",
+        include_str!("../../../share/netboot/debian/compute.pkglist"),
+    ),
+    (
+        "ubuntu",
+        include_str!("../../../share/netboot/ubuntu/compute.pkglist"),
+    ),
+    (
+        "rh",
+        include_str!("../../../share/netboot/rh/compute.pkglist"),
+    ),
+    (
+        "sles",
+        include_str!("../../../share/netboot/sles/compute.pkglist"),
+    ),
 ];
 
 /// The profile the built-in lists are for.
@@ -145,13 +157,25 @@ impl Spec {
     /// What is missing or wrong, with the table, column, file or option it is about.
     pub fn resolve(site: &Site, request: &Request, share: &Path) -> anyhow::Result<Self> {
         let identity = Identity::of(site, request)?;
-        let Identity { image, os, arch, profile } = identity;
+        let Identity {
+            image,
+            os,
+            arch,
+            profile,
+        } = identity;
         let distro = Distro::of(&os)?;
-        let linux = site.row(&LINUXIMAGE, &[&image]).cloned().unwrap_or_else(|| Row::new(&LINUXIMAGE));
+        let linux = site
+            .row(&LINUXIMAGE, &[&image])
+            .cloned()
+            .unwrap_or_else(|| Row::new(&LINUXIMAGE));
         let cell = |column: &str| linux.get(&LINUXIMAGE, column).map(str::to_owned);
         let install = install_dir(site);
 
-        let names = Names { profile: &profile, os: &os, arch: &arch };
+        let names = Names {
+            profile: &profile,
+            os: &os,
+            arch: &arch,
+        };
         let dirs = list_dirs(install, share, &distro, &os);
         let exists = |path: &Path| path.is_file();
         let files = |column: &str, names: Vec<String>| -> Vec<PathBuf> {
@@ -169,43 +193,63 @@ impl Spec {
         };
         let others = PackageList::read(&otherpkglist, Use::Other, &read)?;
         let repos = match lookup::find(&dirs, &names.list("repolist"), &exists) {
-            Some(file) => repos::parse(&file, &read(&file).with_context(|| file.display().to_string())?)?,
+            Some(file) => repos::parse(
+                &file,
+                &read(&file).with_context(|| file.display().to_string())?,
+            )?,
             None => Vec::new(),
         };
         let postinstall = files("postinstall", names.postinstall());
 
         let mut pkgdirs = request.pkgdir.clone();
         if pkgdirs.is_empty() {
-            pkgdirs = cell("pkgdir").iter().flat_map(|value| words(value)).map(str::to_owned).collect();
+            pkgdirs = cell("pkgdir")
+                .iter()
+                .flat_map(|value| words(value))
+                .map(str::to_owned)
+                .collect();
         }
         let copied = Path::new(install).join(&os).join(&arch);
         if pkgdirs.is_empty() && copied.is_dir() {
             pkgdirs.push(copied.display().to_string());
         }
         let option = |given: &Option<String>, column: &str| given.clone().or_else(|| cell(column));
-        let permission = option(&request.permission, "permission").unwrap_or_else(|| "755".to_owned());
+        let permission =
+            option(&request.permission, "permission").unwrap_or_else(|| "755".to_owned());
         let rootfstype = request.rootfstype.clone().or_else(|| {
             let row = site.row(&OSIMAGE, &[&image])?;
             row.get(&OSIMAGE, "rootfstype").map(str::to_owned)
         });
-        if let Some(kind) = rootfstype.as_deref().filter(|kind| !["nfs", "ramdisk"].contains(kind)) {
+        if let Some(kind) = rootfstype
+            .as_deref()
+            .filter(|kind| !["nfs", "ramdisk"].contains(kind))
+        {
             bail!("rootfstype \"{kind}\" is neither nfs nor ramdisk");
         }
         let drivers = option(&request.drivers, "netdrivers").unwrap_or_default();
         Ok(Self {
             dir: match cell("rootimgdir") {
                 Some(dir) => PathBuf::from(dir),
-                None => Path::new(install).join("netboot").join(&os).join(&arch).join(&profile),
+                None => Path::new(install)
+                    .join("netboot")
+                    .join(&os)
+                    .join(&arch)
+                    .join(&profile),
             },
             otherdir: match cell("otherpkgdir") {
                 Some(dir) => PathBuf::from(dir),
-                None => Path::new(install).join("post/otherpkgs").join(&os).join(&arch),
+                None => Path::new(install)
+                    .join("post/otherpkgs")
+                    .join(&os)
+                    .join(&arch),
             },
             kernel: option(&request.kernel, "kernelver"),
             kerneldir: PathBuf::from(cell("kerneldir").unwrap_or_else(|| "/".to_owned())),
             boot_if: option(&request.boot_if, "nodebootif"),
             other_if: option(&request.other_if, "otherifce"),
-            drivers: words(&drivers).map(|name| name.trim_end_matches(".ko").to_owned()).collect(),
+            drivers: words(&drivers)
+                .map(|name| name.trim_end_matches(".ko").to_owned())
+                .collect(),
             permission: mode(&permission)?,
             suite: request.suite.clone(),
             mode: request.mode,
@@ -248,17 +292,30 @@ impl Identity {
             }
             None => {
                 let given = |value: &Option<String>, option: &str| {
-                    let missing = || format!("{option} is missing: give an image name, or -o OS -p PROFILE [-a ARCH]");
+                    let missing = || {
+                        format!(
+                            "{option} is missing: give an image name, or -o OS -p PROFILE [-a ARCH]"
+                        )
+                    };
                     value.clone().with_context(missing)
                 };
                 let (os, profile) = (given(&request.os, "-o")?, given(&request.profile, "-p")?);
                 let arch = request.arch.clone().unwrap_or_else(|| machine().to_owned());
                 let image = format!("{os}-{arch}-statelite-{profile}");
-                Self { image, os, arch, profile }
+                Self {
+                    image,
+                    os,
+                    arch,
+                    profile,
+                }
             }
         };
         // They become parts of paths.
-        for (what, value) in [("operating system", &this.os), ("architecture", &this.arch), ("profile", &this.profile)] {
+        for (what, value) in [
+            ("operating system", &this.os),
+            ("architecture", &this.arch),
+            ("profile", &this.profile),
+        ] {
             let good = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
             if value.is_empty() || value.starts_with('.') || !value.chars().all(good) {
                 bail!("the {what} \"{value}\" may have letters, digits and - _ . + only");
@@ -272,11 +329,15 @@ impl Identity {
         let row = row.with_context(|| format!("no image \"{image}\" in the osimage table"))?;
         let value = |column: &str| {
             let missing = || format!("osimage.{column} of \"{image}\" is not set");
-            row.get(&OSIMAGE, column).map(str::to_owned).with_context(missing)
+            row.get(&OSIMAGE, column)
+                .map(str::to_owned)
+                .with_context(missing)
         };
         let method = row.get(&OSIMAGE, "provmethod").unwrap_or_default();
         if !["statelite", "netboot"].contains(&method) {
-            bail!("osimage.provmethod of \"{image}\" is \"{method}\"; set it to statelite to build an image for diskless nodes");
+            bail!(
+                "osimage.provmethod of \"{image}\" is \"{method}\"; set it to statelite to build an image for diskless nodes"
+            );
         }
         Ok(Self {
             image: image.to_owned(),
@@ -302,7 +363,10 @@ fn list_dirs(install: &str, share: &Path, distro: &Distro, os: &str) -> Vec<Path
     let custom = Path::new(install).join("custom/netboot");
     let mut dirs = vec![custom.join(os)];
     dirs.extend(distro.directories().iter().map(|name| custom.join(name)));
-    for shipped in [&share.join("netboot"), Path::new("/opt/xcat/share/xcat/netboot")] {
+    for shipped in [
+        &share.join("netboot"),
+        Path::new("/opt/xcat/share/xcat/netboot"),
+    ] {
         dirs.extend(distro.directories().iter().map(|name| shipped.join(name)));
     }
     dirs
@@ -310,11 +374,16 @@ fn list_dirs(install: &str, share: &Path, distro: &Distro, os: &str) -> Vec<Path
 
 fn built_in(distro: &Distro, profile: &str, dirs: &[PathBuf]) -> anyhow::Result<PackageList> {
     let directories = distro.directories();
-    let found = directories.iter().find_map(|name| BUILT_IN.iter().find(|(known, _)| known == name));
+    let found = directories
+        .iter()
+        .find_map(|name| BUILT_IN.iter().find(|(known, _)| known == name));
     let (name, text) = match found {
         Some(found) if profile == BUILT_IN_PROFILE => found,
         _ => {
-            let dirs: Vec<String> = dirs.iter().map(|dir| format!("\n    {}", dir.display())).collect();
+            let dirs: Vec<String> = dirs
+                .iter()
+                .map(|dir| format!("\n    {}", dir.display()))
+                .collect();
             bail!(
                 "no package list for profile \"{profile}\": set linuximage.pkglist, or put {profile}.pkglist into one of{}",
                 dirs.concat()
@@ -322,15 +391,22 @@ fn built_in(distro: &Distro, profile: &str, dirs: &[PathBuf]) -> anyhow::Result<
         }
     };
     let file = PathBuf::from(format!("(built in)/{name}/{profile}.pkglist"));
-    Ok(PackageList::read(&[file], Use::Main, &|_| Ok((*text).to_owned()))?)
+    Ok(PackageList::read(&[file], Use::Main, &|_| {
+        Ok((*text).to_owned())
+    })?)
 }
 
 /// The words of a list with commas.
 fn words(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|word| !word.is_empty())
+    value
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
 }
 
 fn mode(text: &str) -> anyhow::Result<u32> {
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+    let mode = u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777);
     mode.with_context(|| format!("permission \"{text}\" is no mode in octal digits, like 755"))
 }

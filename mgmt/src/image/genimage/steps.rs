@@ -67,7 +67,12 @@ impl fmt::Display for Step {
                 write!(f, "{command}    # with {}/{{proc,sys,dev}}", root.display())
             }
             Self::IndexDebs { from, into } => {
-                write!(f, "# index of the packages in {} to {}", from.display(), into.display())
+                write!(
+                    f,
+                    "# index of the packages in {} to {}",
+                    from.display(),
+                    into.display()
+                )
             }
             Self::RemoveTree(path) => write!(f, "rm -rf {}", path.display()),
             Self::RemoveIn { root, path } => write!(f, "rm -f {}{path}", root.display()),

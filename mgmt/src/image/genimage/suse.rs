@@ -10,7 +10,10 @@ use std::path::Path;
 #[must_use]
 pub fn plan(spec: &Spec, fresh: bool) -> Vec<Step> {
     let (root, work) = (spec.root(fresh), spec.work());
-    let mut steps = vec![Step::RemoveTree(work.clone()), Step::MakeDir(work.join("repos"))];
+    let mut steps = vec![
+        Step::RemoveTree(work.clone()),
+        Step::MakeDir(work.join("repos")),
+    ];
     if fresh {
         steps.push(Step::RemoveTree(root.clone()));
         steps.push(Step::MakeDir(root.clone()));

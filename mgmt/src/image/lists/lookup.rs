@@ -62,7 +62,10 @@ fn shorter(os: &str) -> Vec<String> {
         if digits.len() == rest.len() {
             return bases;
         }
-        rest = digits.strip_suffix('.').or_else(|| service_pack(digits)).unwrap_or(digits);
+        rest = digits
+            .strip_suffix('.')
+            .or_else(|| service_pack(digits))
+            .unwrap_or(digits);
         if rest.is_empty() {
             return bases;
         }
@@ -78,12 +81,10 @@ fn service_pack(text: &str) -> Option<&str> {
 
 /// The first of these names in the first directory that has one.
 #[must_use]
-pub fn find(
-    dirs: &[PathBuf],
-    names: &[String],
-    exists: &dyn Fn(&Path) -> bool,
-) -> Option<PathBuf> {
-    let paths = dirs.iter().flat_map(|dir| names.iter().map(|name| dir.join(name)));
+pub fn find(dirs: &[PathBuf], names: &[String], exists: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+    let paths = dirs
+        .iter()
+        .flat_map(|dir| names.iter().map(|name| dir.join(name)));
     paths.into_iter().find(|path| exists(path))
 }
 
@@ -155,7 +156,10 @@ mod tests {
         let found = find(&dirs, &NAMES.list("pkglist"), &exists);
         assert_eq!(found.unwrap(), Path::new("/custom/compute.pkglist"));
         let found = find(&dirs, &NAMES.postinstall(), &exists);
-        assert_eq!(found.unwrap(), Path::new("/share/compute.x86_64.postinstall"));
+        assert_eq!(
+            found.unwrap(),
+            Path::new("/share/compute.x86_64.postinstall")
+        );
         assert_eq!(find(&dirs, &NAMES.list("exlist"), &exists), None);
     }
 }

@@ -51,7 +51,8 @@ pub enum ListError {
 }
 
 fn place(by: Option<&str>) -> String {
-    by.map(|by| format!(" (included by {by})")).unwrap_or_default()
+    by.map(|by| format!(" (included by {by})"))
+        .unwrap_or_default()
 }
 
 /// What a list is for.
@@ -94,7 +95,11 @@ impl Pass {
     /// The directories packages come from, each once.
     #[must_use]
     pub fn dirs(&self) -> Vec<Option<&str>> {
-        let mut dirs: Vec<_> = self.install.iter().map(|entry| entry.dir.as_deref()).collect();
+        let mut dirs: Vec<_> = self
+            .install
+            .iter()
+            .map(|entry| entry.dir.as_deref())
+            .collect();
         dirs.sort_unstable();
         dirs.dedup();
         dirs
@@ -320,7 +325,10 @@ fn directive(text: &str) -> Option<(Word, &str, &str)> {
         return Some((Word::NewList, "", after));
     }
     for (start, word) in [("#INCLUDE:", Word::Include), ("#ENV:", Word::Env)] {
-        if let Some((value, after)) = text.strip_prefix(start).and_then(|rest| rest.split_once('#')) {
+        if let Some((value, after)) = text
+            .strip_prefix(start)
+            .and_then(|rest| rest.split_once('#'))
+        {
             return Some((word, value.trim(), after));
         }
     }

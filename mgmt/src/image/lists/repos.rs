@@ -89,7 +89,10 @@ fn repo(line: &str) -> Result<Repo, String> {
     let known = KINDS.iter().find(|(word, _)| word == kind);
     let Some((_, kind)) = known else {
         let words: Vec<_> = KINDS.iter().map(|(word, _)| *word).collect();
-        return Err(format!("no type \"{kind}\" (allowed: {})", words.join(", ")));
+        return Err(format!(
+            "no type \"{kind}\" (allowed: {})",
+            words.join(", ")
+        ));
     };
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
     if name.is_empty() || !name.chars().all(good) {
@@ -146,12 +149,24 @@ mod tests {
     #[test]
     fn refusals() {
         for (text, wanted) in [
-            ("rpm-md | http://x", "f:1: should be written type | URL | name"),
+            (
+                "rpm-md | http://x",
+                "f:1: should be written type | URL | name",
+            ),
             ("\napt | http://x | n", "f:2: no type \"apt\""),
-            ("rpm-md | relative/dir | n", "f:1: \"relative/dir\" is neither"),
+            (
+                "rpm-md | relative/dir | n",
+                "f:1: \"relative/dir\" is neither",
+            ),
             ("rpm-md | http://x | a b", "f:1: \"a b\" is no name"),
-            ("deb | http://x/debian | n", "f:1: \"http://x/debian\" lacks the suite"),
-            ("rpm-md|http://x|n\nrpm-md|http://y|n", "f:2: the name \"n\" is there already"),
+            (
+                "deb | http://x/debian | n",
+                "f:1: \"http://x/debian\" lacks the suite",
+            ),
+            (
+                "rpm-md|http://x|n\nrpm-md|http://y|n",
+                "f:2: the name \"n\" is there already",
+            ),
         ] {
             let error = parse(Path::new("f"), text).unwrap_err().to_string();
             assert!(error.starts_with(wanted), "{text:?}: {error}");

@@ -41,17 +41,26 @@ fn short(list: &PackageList) -> Vec<String> {
 fn lines_of_a_main_list() {
     for (text, wanted) in [
         ("bash\nnfs-utils\n", vec!["||bash nfs-utils|"]),
-        ("bash,nfs-utils , dhclient\n", vec!["||bash nfs-utils dhclient|"]),
+        (
+            "bash,nfs-utils , dhclient\n",
+            vec!["||bash nfs-utils dhclient|"],
+        ),
         ("# a comment\n\n  \t\nbash  \r\n", vec!["||bash|"]),
         ("bash # the shell\n", vec!["||bash|"]),
-        ("@Development Tools\n@core\n", vec!["||@Development Tools @core|"]),
+        (
+            "@Development Tools\n@core\n",
+            vec!["||@Development Tools @core|"],
+        ),
         ("bash\nbash\n", vec!["||bash|"]),
         ("a\n#NEW_INSTALL_LIST#\nb\n", vec!["||a|", "||b|"]),
         ("#NEW_INSTALL_LIST#\n#NEW_INSTALL_LIST#\nb\n", vec!["||b|"]),
         ("#ENV:INITRD=no#\na\n", vec!["INITRD=no||a|"]),
         ("#ENV:A=1,2#,a\n", vec!["A=1,2||a|"]),
         ("#NEW_INSTALL_LIST\na\n", vec!["||a|"]),
-        ("a.x86_64\nlibstdc++\npython3:any\n", vec!["||a.x86_64 libstdc++ python3:any|"]),
+        (
+            "a.x86_64\nlibstdc++\npython3:any\n",
+            vec!["||a.x86_64 libstdc++ python3:any|"],
+        ),
         ("", vec![]),
     ] {
         let list = read(&[("/c/p", text)], Use::Main).unwrap();
@@ -101,7 +110,10 @@ fn refusals_name_file_and_line() {
     for (text, wanted) in [
         ("a b\n", "/c/p:1: \"a b\" is no package name"),
         ("x\n$(reboot)\n", "/c/p:2: \"$(reboot)\" is no package name"),
-        ("#INCLUDE:none#\n", "cannot read the package list /c/none (included by /c/p:1)"),
+        (
+            "#INCLUDE:none#\n",
+            "cannot read the package list /c/none (included by /c/p:1)",
+        ),
         ("#INCLUDE:#\n", "/c/p:1: #INCLUDE: should be"),
         ("#ENV:novalue#\n", "/c/p:1: #ENV: should be"),
         ("---x\n", "/c/p:1: \"---x\" is no package to remove"),
