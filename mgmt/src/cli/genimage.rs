@@ -16,7 +16,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Install an image's packages into its root, and make its kernel and initrd
-    Genimage(make::GenimageArgs),
+    Genimage(Box<make::GenimageArgs>),
     /// Copy a distribution's medium into the install directory
     Copycds(copycds::CopycdsArgs),
     /// Bring accounts of the management node into an image
@@ -69,7 +69,7 @@ pub struct AddSshArgs {
 /// As the command.
 pub fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Genimage(args) => make::run(context, args),
+        Command::Genimage(args) => make::run(context, *args),
         Command::Copycds(args) => copycds::run(context, &args),
         Command::AddPasswd(args) => add_passwd(&args),
         Command::AddSsh(args) => add_ssh(context, args),

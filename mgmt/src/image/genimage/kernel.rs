@@ -200,7 +200,7 @@ mod tests {
             "6.12.95+deb12-cloud-amd64",
         ];
         for pair in sorted.windows(2) {
-            assert_eq!(compare(&pair[0], &pair[1]), Ordering::Less, "{pair:?}");
+            assert_eq!(compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");
         }
         let all: Vec<String> = sorted.iter().rev().map(|v| (*v).to_owned()).collect();
         assert_eq!(newest(&all).as_deref(), sorted.last().copied());
