@@ -142,6 +142,7 @@ fn a_debian_image_is_built_and_built_again() {
     }
 
     again(&place, &root, &statelitefs);
+    with_the_images_tool(&place, dir, &statelitefs);
     broken(&place, &root, &statelitefs);
 }
 
@@ -178,6 +179,69 @@ fn again(place: &Place, root: &str, statelitefs: &str) {
             .text(&format!("{root}/etc/fstab"))
             .contains("compute_x86_64 / tmpfs ro 0 1\n")
     );
+}
+
+/// initramfs-tools of the image makes the initrd, with a hook that the image never gets.
+fn with_the_images_tool(place: &Place, dir: &str, statelitefs: &str) {
+    let hook = "#!/bin/sh\n[ \"$1\" = prereqs ] && exit 0\n. /usr/share/initramfs-tools/hook-functions\n\
+                copy_exec /usr/sbin/statelitefs /bin/statelitefs\n";
+    place.write("share/initramfs-tools/hooks/statelite", hook, 0o755);
+    place.write(
+        "share/initramfs-tools/conf.d/statelite",
+        "COMPRESS=gzip\nMODULES=netboot\n",
+        0o644,
+    );
+    let share = place.path("share").display().to_string();
+    place.good(
+        "genimage",
+        &[
+            IMAGE,
+            "--onlyinitrd",
+            "--share",
+            &share,
+            "--statelitefs",
+            statelitefs,
+        ],
+    );
+    let data = fs::read(place.path(&format!("{dir}/initrd-statelite.gz"))).unwrap();
+    let names = initrd_names(&data);
+    for wanted in ["init", "usr/bin/statelitefs"] {
+        assert!(
+            names.iter().any(|name| name == wanted),
+            "{wanted} in {names:?}"
+        );
+    }
+    assert!(
+        !place
+            .path(&format!(
+                "{dir}/rootimg/etc/initramfs-tools/hooks/statelite"
+            ))
+            .exists()
+    );
+    assert!(
+        !place
+            .path(&format!("{dir}/rootimg/usr/sbin/statelitefs"))
+            .exists()
+    );
+    assert_no_mounts(&place.path(""));
+}
+
+/// The names in an initrd, of which the last part is packed with gzip.
+fn initrd_names(data: &[u8]) -> Vec<String> {
+    let start = data
+        .windows(3)
+        .position(|bytes| bytes == [0x1f, 0x8b, 0x08])
+        .expect("gzip");
+    let mut reader: Box<dyn std::io::Read> = Box::new(flate2::read::GzDecoder::new(&data[start..]));
+    let mut names = Vec::new();
+    loop {
+        let entry = cpio::NewcReader::new(reader).unwrap();
+        if entry.entry().is_trailer() {
+            return names;
+        }
+        names.push(entry.entry().name().to_owned());
+        reader = entry.finish().unwrap();
+    }
 }
 
 /// What cannot be installed fails with a reason, and leaves the image.
