@@ -15,13 +15,13 @@ pub enum CommandError {
         /// The program.
         program: String,
     },
-    /// cannot start {program}: {source}
-    #[error("cannot start {program}: {source}")]
+    /// cannot start {program}: {why}
+    #[error("cannot start {program}: {why}")]
     Start {
         /// The program.
         program: String,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// {line}: {status}
     #[error("{status}: {line}{output}")]
@@ -117,12 +117,12 @@ impl CommandLine {
         command
     }
 
-    fn start(&self, source: std::io::Error) -> CommandError {
+    fn start(&self, why: std::io::Error) -> CommandError {
         let program = self.program.to_string_lossy().into_owned();
-        if source.kind() == std::io::ErrorKind::NotFound {
+        if why.kind() == std::io::ErrorKind::NotFound {
             return CommandError::Missing { program };
         }
-        CommandError::Start { program, source }
+        CommandError::Start { program, why }
     }
 
     fn judge(&self, status: std::process::ExitStatus, said: &str) -> Result<(), CommandError> {

@@ -23,12 +23,12 @@ pub struct Root {
 
 /// Why something below a root failed: the path as on the management node, and the reason.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
+#[error("{}: {why}", path.display())]
 pub struct RootError {
     /// The path, root included.
     pub path: PathBuf,
     /// The reason.
-    pub source: std::io::Error,
+    pub why: std::io::Error,
 }
 
 /// Owner and mode of a file.
@@ -63,7 +63,7 @@ impl Root {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = fs::open(path, flags, Mode::empty()).map_err(|errno| RootError {
             path: path.to_owned(),
-            source: errno.into(),
+            why: errno.into(),
         })?;
         let path = path.to_owned();
         Ok(Self { fd, path })
@@ -99,7 +99,7 @@ impl Root {
         };
         let mut data = Vec::new();
         let read = File::from(fd).read_to_end(&mut data);
-        read.map_err(|source| self.failed(path, source))?;
+        read.map_err(|why| self.failed(path, why))?;
         Ok(Some(data))
     }
 
@@ -111,8 +111,8 @@ impl Root {
         let data = self.read(path)?;
         let text = data.map(String::from_utf8).transpose();
         text.map_err(|error| {
-            let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-            self.failed(path, source)
+            let why = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+            self.failed(path, why)
         })
     }
 
@@ -216,10 +216,10 @@ impl Root {
             fs::renameat(&parent, &temporary, &parent, &name)?;
             Ok(())
         })();
-        written.map_err(|source: std::io::Error| {
+        written.map_err(|why: std::io::Error| {
             // The error says why; a left-over would only be in the way.
             let _ = fs::unlinkat(&parent, &temporary, AtFlags::empty());
-            self.failed(path, source)
+            self.failed(path, why)
         })
     }
 
@@ -276,10 +276,10 @@ impl Root {
         self.failed(path, errno.into())
     }
 
-    fn failed(&self, path: &str, source: std::io::Error) -> RootError {
+    fn failed(&self, path: &str, why: std::io::Error) -> RootError {
         RootError {
             path: self.path.join(path.trim_start_matches('/')),
-            source,
+            why,
         }
     }
 }

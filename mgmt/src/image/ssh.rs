@@ -13,13 +13,13 @@ pub enum SshError {
     /// {0}
     #[error(transparent)]
     Root(#[from] RootError),
-    /// {path}: {source}
-    #[error("{}: {source}", path.display())]
+    /// {path}: {why}
+    #[error("{}: {why}", path.display())]
     Source {
         /// The file on the management node.
         path: PathBuf,
         /// Why it cannot be read.
-        source: io::Error,
+        why: io::Error,
     },
 }
 
@@ -212,9 +212,9 @@ pub fn client(text: &str) -> String {
 
 /// The plain files of a directory; none when it is not there.
 fn files(dir: &Path) -> Result<Vec<String>, SshError> {
-    let fail = |source| SshError::Source {
+    let fail = |why| SshError::Source {
         path: dir.to_owned(),
-        source,
+        why,
     };
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -233,9 +233,9 @@ fn files(dir: &Path) -> Result<Vec<String>, SshError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, SshError> {
-    std::fs::read(path).map_err(|source| SshError::Source {
+    std::fs::read(path).map_err(|why| SshError::Source {
         path: path.to_owned(),
-        source,
+        why,
     })
 }
 

@@ -1,5 +1,8 @@
 //! What the tests of image commands share: a site in a directory of its own, and the program run on it.
 
+// Each test uses a part of this.
+#![allow(dead_code)]
+
 use statelite_mgmt::tables::schema::SITE;
 use statelite_mgmt::tables::{Row, Store};
 use std::fs;

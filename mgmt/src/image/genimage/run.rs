@@ -219,7 +219,8 @@ fn within(path: &Path, command: &CommandLine, interactive: bool) -> anyhow::Resu
     }
     // A policy of the image's own stays; one of ours from a run that was cut off is ours.
     let own = root.read(POLICY)?.is_some_and(|text| text != NO_SERVICES);
-    if !own && root.is_dir("/usr/sbin") {
+    let ours = !own && root.is_dir("/usr/sbin");
+    if ours {
         root.write(POLICY, NO_SERVICES, Some(Attributes::root(0o755)))?;
     }
     let shell = CommandLine::new("sh")
@@ -227,7 +228,7 @@ fn within(path: &Path, command: &CommandLine, interactive: bool) -> anyhow::Resu
         .arg(path);
     let unshare = CommandLine::new("unshare").args(["--mount", "--propagation", "private", "--"]);
     let result = command.clone().under(shell.under(unshare)).run(interactive);
-    if !own {
+    if ours {
         root.remove(POLICY)?;
     }
     result.map_err(Into::into)

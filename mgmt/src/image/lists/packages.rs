@@ -18,15 +18,15 @@ use std::path::{Path, PathBuf};
 /// Why a list is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// cannot read the package list {file}: {source}
-    #[error("cannot read the package list {}{}: {source}", file.display(), place(by.as_deref()))]
+    /// cannot read the package list {file}: {why}
+    #[error("cannot read the package list {}{}: {why}", file.display(), place(by.as_deref()))]
     Read {
         /// The list.
         file: PathBuf,
         /// Where it is included.
         by: Option<String>,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// {file}:{line}: includes itself
     #[error("{}:{line}: {} includes itself; remove one of the #INCLUDE: lines", file.display(), again.display())]
@@ -153,10 +153,10 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn file(&mut self, file: &Path, by: Option<String>) -> Result<(), ListError> {
-        let text = (self.read)(file).map_err(|source| ListError::Read {
+        let text = (self.read)(file).map_err(|why| ListError::Read {
             file: file.to_owned(),
             by,
-            source,
+            why,
         })?;
         self.stack.push(file.to_owned());
         for (index, line) in text.lines().enumerate() {
