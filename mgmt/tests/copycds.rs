@@ -1,5 +1,7 @@
 //! Media copied by the real command, and the commands that need an image but no packages.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 mod images;
 
 use images::{Place, can_run, tool};

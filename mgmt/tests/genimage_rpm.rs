@@ -1,6 +1,8 @@
 //! Images of RPM packages, by real dnf and real zypper, from packages that the test makes: no distribution of RPMs is
 //! at hand where the tests run, but options, repositories, order of steps and scripts are those of a real build.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 mod images;
 
 use images::{Place, can_run, stand_in, tool};

@@ -1,7 +1,7 @@
 //! What the tests of image commands share: a site in a directory of its own, and the program run on it.
 
 // Each test uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use statelite_mgmt::tables::schema::SITE;
 use statelite_mgmt::tables::{Row, Store};
