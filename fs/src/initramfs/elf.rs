@@ -48,7 +48,7 @@ fn parts(program: &[u8]) -> Result<Vec<Part>, &'static str> {
             let end = part.from.checked_add(part.length)?;
             (end <= program.len()).then_some(part)
         };
-        (0..count).map(part).collect()
+        (0..count).map(part).collect::<Option<Vec<Part>>>()
     };
     read().ok_or(ODD)
 }
