@@ -13,6 +13,7 @@ pub mod resolve;
 pub mod tables;
 pub mod print;
 pub mod server;
+pub mod genimage;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -47,6 +48,9 @@ pub enum Command {
     Resolve(resolve::Command),
     /// Prepare an image for link mode: links, copies, and the ramdisk form
     Liteimg(liteimg::Args),
+    /// Images: genimage, copycds and their helpers.
+    #[command(flatten)]
+    Genimage(genimage::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
     /// The server nodes ask, and service nodes
@@ -82,6 +86,7 @@ fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
         Command::Resolve(command) => resolve::run(context, command),
         Command::Tables(command) => tables::run(context, command),
         Command::Liteimg(args) => liteimg::run(context, &args),
+        Command::Genimage(command) => genimage::run(context, command),
         Command::Docs(args) => docs::run(&args),
         Command::Server(command) => server::run(context, command),
     }
