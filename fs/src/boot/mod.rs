@@ -7,10 +7,12 @@
 //! | [`load`] | which kernel modules are loaded |
 //! | [`log`] | where messages go |
 //! | [`start`] | how the new root is made |
+//! | [`links`] | link mode |
 //! | [`switch_root`] | how it becomes the root |
 
 pub mod cmdline;
 pub mod init;
+pub mod links;
 pub mod load;
 pub mod log;
 pub mod start;
