@@ -6,14 +6,13 @@ pub mod bootconf;
 pub mod context;
 pub mod dnsmasq;
 pub mod docs;
-pub mod nodes;
+pub mod genimage;
 pub mod liteimg;
+pub mod nodes;
 pub mod report;
 pub mod resolve;
-pub mod tables;
-pub mod print;
 pub mod server;
-pub mod genimage;
+pub mod tables;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
