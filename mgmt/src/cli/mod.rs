@@ -4,7 +4,9 @@
 
 pub mod context;
 pub mod docs;
+pub mod nodes;
 pub mod report;
+pub mod resolve;
 pub mod tables;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -29,6 +31,12 @@ pub enum Command {
     /// About tables
     #[command(flatten)]
     Tables(tables::Command),
+    /// Nodes and their values
+    #[command(flatten)]
+    Nodes(nodes::Command),
+    /// What nodes get
+    #[command(flatten)]
+    Resolve(resolve::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
 }
@@ -56,6 +64,8 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
 
 fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Nodes(command) => nodes::run(context, command),
+        Command::Resolve(command) => resolve::run(context, command),
         Command::Tables(command) => tables::run(context, command),
         Command::Docs(args) => docs::run(&args),
     }

@@ -28,6 +28,18 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Prints lines.
+///
+/// # Errors
+/// As [`print`].
+pub fn lines(lines: &[String]) -> anyhow::Result<()> {
+    let text: String = lines
+        .iter()
+        .flat_map(|line| [line.as_str(), "\n"])
+        .collect();
+    print(&text)
+}
+
 /// Prints a value as JSON, for programs.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ pub mod row;
 pub mod schema;
 pub mod site;
 pub mod store;
+pub mod substitution;
 pub mod transfer;
 
 pub use check::{Finding, Warning};
