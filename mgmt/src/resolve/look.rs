@@ -97,6 +97,9 @@ pub fn look(root: &Path, path: &str) -> Seen {
     match std::fs::symlink_metadata(root) {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Seen::Unknown(format!("{} is no directory", root.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Seen::Unknown(format!("{} is not there", root.display()));
+        }
         Err(error) => return Seen::Unknown(format!("{}: {error}", root.display())),
     }
     let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();

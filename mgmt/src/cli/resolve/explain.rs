@@ -57,6 +57,7 @@ fn text(found: &Explanation) -> Vec<String> {
     add("placement", &[found.placement.to_string()]);
     let searched = found.searched.iter().map(|candidate| {
         let file = candidate.file.as_ref();
+        let file = file.filter(|_| candidate.seen.is_known());
         let at = file.map_or_else(String::new, |file| format!("{}: ", file.display()));
         format!(
             "{} ({}): {at}{}",

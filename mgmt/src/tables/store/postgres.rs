@@ -118,9 +118,12 @@ impl Backend for Postgres {
     }
 
     fn version(&mut self) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT to_regclass($1) IS NOT NULL";
+        // A query of the catalogue: functions like to_regclass answer from a cache that does not notice in time that
+        // another program has just made the table.
+        let sql = "SELECT count(*) FROM pg_catalog.pg_tables \
+                   WHERE tablename = $1 AND schemaname = ANY (current_schemas(false))";
         let found = self.client.query_one(sql, &[&VERSION_TABLE])?;
-        if !found.try_get::<_, bool>(0)? {
+        if found.try_get::<_, i64>(0)? == 0 {
             return Ok(None);
         }
         let sql = format!("SELECT max(version) FROM {VERSION_TABLE}");
