@@ -2,8 +2,8 @@
 
 use super::{Facts, Sink};
 use crate::tables::schema::{NODERES, STATELITE, TABLES};
+use crate::tables::substitution::Substitution;
 use crate::tables::{Row, Table};
-use regex::Regex;
 
 /// Columns in which a value between slashes is more likely a path.
 const PATHS: &[(&Table, &str)] = &[
@@ -30,30 +30,34 @@ fn each(
     facts: &Facts<'_>,
     mut found: impl FnMut(&'static Table, (usize, &Row), &'static str, &str, (&str, &str)),
 ) {
+    columns(|table, column| {
+        for (row, value) in facts.values(table, column) {
+            if let Some(parts) = parts(value) {
+                found(table, row, column, value, parts);
+            }
+        }
+    });
+}
+
+/// Every column of the tables about nodes whose values may be substitutions.
+fn columns(mut each: impl FnMut(&'static Table, &'static str)) {
     for table in TABLES.iter().copied().filter(|table| table.by_node()) {
         let columns = table.columns.iter().map(|column| column.name);
         for column in columns.filter(|name| !matches!(*name, "node" | "comments" | "disable")) {
-            for (row, value) in facts.values(table, column) {
-                if let Some(parts) = parts(value) {
-                    found(table, row, column, value, parts);
-                }
-            }
+            each(table, column);
         }
     }
 }
 
 pub(super) fn compile(facts: &Facts<'_>, sink: &mut Sink<'_>) {
-    each(facts, |table, row, column, value, (pattern, _)| {
-        if is_path(table, column, value) {
-            return;
-        }
-        if let Err(error) = Regex::new(pattern) {
-            // The library draws the place over several lines; the last one says what is wrong.
-            let text = error.to_string();
-            let why = text.lines().last().unwrap_or_default();
-            let why = why.trim_start_matches("error: ");
-            let reason = format_args!("the pattern \"{pattern}\" is not understood: {why}");
-            sink.report(table, row, column, reason);
+    columns(|table, column| {
+        for (row, value) in facts.values(table, column) {
+            if is_path(table, column, value) {
+                continue;
+            }
+            if let Err(error) = Substitution::parse(value) {
+                sink.report(table, row, column, format_args!("{error}"));
+            }
         }
     });
 }
