@@ -10,10 +10,10 @@ use super::{BootError, mac};
 pub(super) const MASTER_WORD: &str = "<xcatmaster>";
 
 /// A rule: what is wrong with a value, if anything is.
-type Rule = fn(&str) -> Option<String>;
+pub type Rule = fn(&str) -> Option<String>;
 
 /// The columns that reach boot files, and the rule for each.
-const RULES: &[(&str, &str, Rule)] = &[
+pub const RULES: &[(&str, &str, Rule)] = &[
     ("osimage", "nfsrootopts", nfsrootopts),
     ("osimage", "rootfstype", rootfstype),
     ("linuximage", "addkcmdline", arguments),
@@ -49,7 +49,7 @@ const RULES: &[(&str, &str, Rule)] = &[
 #[must_use]
 pub fn value(table: &str, column: &str, value: &str) -> Option<String> {
     let (_, _, rule) = RULES.iter().find(|(t, c, _)| (*t, *c) == (table, column))?;
-    let substitution = value.starts_with('|') && value.ends_with('|') && table.starts_with("node");
+    let substitution = value.starts_with('|') && value.ends_with('|');
     if value.is_empty() || substitution {
         return None;
     }

@@ -7,10 +7,11 @@ use super::mac::{self, Interface, Mac};
 use super::probe::Probe;
 use super::settings::Settings;
 use super::{BootError, Era, names};
-use crate::resolve::{self, ResolveError, servers};
+use crate::resolve::shell::Shell;
+use crate::resolve::{input, servers};
 use crate::tables::Site;
-use crate::tables::schema::{MAC, NODEHM, NODERES, NODETYPE, STATELITE};
-use statelite_policy::{Dialect, Source, Tables};
+use crate::tables::schema::{MAC, NODEHM, NODERES, NODETYPE};
+use statelite_policy::Source;
 use std::net::Ipv4Addr;
 
 /// A serial console.
@@ -142,7 +143,7 @@ impl<'a> Facts<'a> {
             era,
             settings: Settings::new(site, node)?,
             nfsdir: servers::nfs_root(site, node)?,
-            statemnt: statemnt(site, node)?,
+            statemnt: input::store(site, node, &Shell::of(site))?,
             console: console(site, node)?,
             nic: nic(site, &image, &known_as)?,
             known_as,
@@ -214,18 +215,6 @@ impl<'a> Facts<'a> {
 fn noderes(site: &Site, node: &str, column: &str) -> Option<String> {
     let (_, column) = column.split_once('.')?;
     site.node_value(node, &NODERES, column)
-}
-
-/// The statelite table alone: a bad litefile row does not matter here.
-fn statemnt(site: &Site, node: &str) -> Result<Option<Source>, BootError> {
-    let identity = resolve::identity(site, node)?;
-    let csv = resolve::csv(site, &STATELITE);
-    let tables = Tables {
-        statelite: Some((STATELITE.name, csv.as_bytes())),
-        ..Tables::default()
-    };
-    let policy = statelite_policy::build(&tables, &identity, Dialect::Current);
-    Ok(policy.map_err(ResolveError::Refused)?.statemnt)
 }
 
 fn console(site: &Site, node: &str) -> Result<Option<Console>, BootError> {

@@ -8,7 +8,7 @@ use super::command::{self, Run};
 use super::{ResolveError, image_groups, image_of};
 use crate::tables::schema::{LITEFILE, LITETREE, STATELITE};
 use crate::tables::{Row, Site, Table};
-use statelite_policy::{Dialect, NodeIdentity, Policy, Refusals, Tables};
+use statelite_policy::{Dialect, NodeIdentity, Policy, Refusals, Source, Tables};
 
 /// What a policy is built from.
 #[derive(Debug, Clone)]
@@ -86,6 +86,29 @@ impl Input {
             statelite: Some((STATELITE.name, self.statelite.as_bytes())),
         }
     }
+}
+
+/// Where a node's persistent state is kept: by the statelite table alone, so that nothing wrong in another stops it.
+///
+/// # Errors
+/// As [`Input::of`], and refused statelite rows.
+pub fn store(site: &Site, node: &str, run: &dyn Run) -> Result<Option<Source>, ResolveError> {
+    let mut identity = bare(site, node)?;
+    let mut stores = own_store(site, node)?;
+    for (_, row) in &mut stores {
+        expand(site, node, row, (&STATELITE, "statemnt"), run)?;
+    }
+    learn(site, &mut identity, &[], &stores)?;
+    let (store_lines, stores): (Vec<u64>, Vec<Row>) = stores.into_iter().unzip();
+    let input = Input {
+        identity,
+        litefile: csv(&LITEFILE, &[]),
+        litetree: csv(&LITETREE, &[]),
+        statelite: csv(&STATELITE, &stores),
+        store_lines,
+    };
+    let policy = input.build(Dialect::Current);
+    Ok(policy.map_err(ResolveError::Refused)?.statemnt)
 }
 
 /// Who a node is, with the variables that occur in the rows for it; commands are not run.

@@ -13,9 +13,11 @@
 //! | [`sources`] | litetree and statelite: `server:dir`, variables, mount options |
 //! | [`priorities`] | the order of litetree and policy |
 //! | [`nodes`] | names of nodes, boot loaders, addresses |
+//! | [`boot`] | values that reach boot files |
 //! | [`regexes`] | substitution values |
 //! | [`settings`] | site and policy |
 
+mod boot;
 mod facts;
 mod finding;
 mod images;

@@ -1,20 +1,10 @@
 //! Names of nodes, boot loaders, addresses.
 
 use super::{Facts, Sink};
+use crate::bootconf::loader;
 use crate::tables::schema::{HOSTS, NODELIST, NODERES, POSTSCRIPTS, TABLES};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-
-/// The boot loaders of noderes.netboot.
-const LOADERS: &[&str] = &[
-    "pxe",
-    "xnba",
-    "grub2",
-    "grub2-http",
-    "grub2-tftp",
-    "petitboot",
-    "yaboot",
-];
 
 /// Names of the postscripts table that are neither nodes nor groups.
 const SCRIPT_GROUPS: &[&str] = &["xcatdefaults", "service"];
@@ -53,11 +43,9 @@ pub(super) fn unknown(facts: &Facts<'_>, sink: &mut Sink<'_>) {
 
 pub(super) fn netboot(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     for (row, name) in facts.values(&NODERES, "netboot") {
-        if !LOADERS.contains(&name) && !name.starts_with(['|', '/']) {
-            let reason = format_args!(
-                "unknown boot loader \"{name}\" (known: {})",
-                LOADERS.join(" ")
-            );
+        if loader::find(name).is_none() && !name.starts_with(['|', '/']) {
+            let known = loader::known();
+            let reason = format_args!("unknown boot loader \"{name}\" (known: {known})");
             sink.report(&NODERES, row, "netboot", reason);
         }
     }

@@ -2,7 +2,8 @@
 
 use super::finding::Severity::{self, Refusal, Warning as Odd};
 use super::{
-    Facts, Sink, images, keys, litefile, nesting, nodes, priorities, regexes, settings, sources,
+    Facts, Sink, boot, images, keys, litefile, nesting, nodes, priorities, regexes, settings,
+    sources,
 };
 
 /// One thing that is checked.
@@ -170,6 +171,11 @@ pub const RULES: &[Rule] = &[
         nodes::unknown,
     ),
     refuse("netboot", "an unknown boot loader", nodes::netboot),
+    refuse(
+        "boot-value",
+        "a value that cannot be put into a boot file",
+        boot::boot_value,
+    ),
     refuse("address", "an address that is none", nodes::address),
     warn(
         "same-address",

@@ -315,8 +315,26 @@ const CASES: &[(&str, Severity, &str, &str)] = &[
         "netboot",
         Refusal,
         "noderes: node,netboot\nn1,pxee",
-        "noderes: row 1 (\"n1\"): column netboot: unknown boot loader \"pxee\" (known: pxe xnba grub2 grub2-http grub2-tftp \
-         petitboot yaboot)",
+        "noderes: row 1 (\"n1\"): column netboot: unknown boot loader \"pxee\" (known: pxe, xnba, ipxe, ipxe-tftp, grub2, \
+         grub2-tftp, grub2-http, httpboot, petitboot, yaboot)",
+    ),
+    (
+        "boot-value",
+        Refusal,
+        "nodehm: node,serialport,serialspeed\nn1,ttyS0,9600",
+        "nodehm: row 1 (\"n1\"): column serialport: \"ttyS0\": it is no number",
+    ),
+    (
+        "boot-value",
+        Refusal,
+        "mac: node,mac\nn1,52:54",
+        "mac: row 1 (\"n1\"): column mac: \"52:54\": \"52:54\" is no MAC address (six pairs of hexadecimal digits)",
+    ),
+    (
+        "boot-value",
+        Refusal,
+        "site: key,value\ntftpdir,tftpboot",
+        "site: row 1 (\"tftpdir\"): column value: \"tftpboot\": it is no absolute path",
     ),
     (
         "address",
