@@ -41,7 +41,7 @@ pub fn row(table: &Table, cells: &str) -> Row {
     row
 }
 
-/// The tables; the policy table is the one a new store has, and getpartition.
+/// The tables; the policy table is the one a new store has.
 pub fn fill(site: &mut Site, partition_file: &Path) {
     let image = format!(
         "imagename=img rootimgdir=/install/img partitionfile={}",
@@ -83,10 +83,6 @@ pub fn fill(site: &mut Site, partition_file: &Path) {
         (
             &LITETREE,
             "priority=2 image=ALL directory=cnfs:/gpfs/dallas".into(),
-        ),
-        (
-            &statelite_mgmt::tables::schema::POLICY,
-            "priority=7.1 commands=getpartition rule=allow".into(),
         ),
     ];
     for (table, cells) in rows {
