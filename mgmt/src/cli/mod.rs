@@ -5,8 +5,10 @@
 pub mod context;
 pub mod docs;
 pub mod nodes;
-pub mod print;
+pub mod report;
+pub mod resolve;
 pub mod server;
+pub mod tables;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -27,9 +29,15 @@ pub struct Cli {
 /// The commands, by group.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// About tables
+    #[command(flatten)]
+    Tables(tables::Command),
     /// Nodes and their values
     #[command(flatten)]
     Nodes(nodes::Command),
+    /// What nodes get
+    #[command(flatten)]
+    Resolve(resolve::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
     /// The server nodes ask, and service nodes
@@ -61,6 +69,8 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
 fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Nodes(command) => nodes::run(context, command),
+        Command::Resolve(command) => resolve::run(context, command),
+        Command::Tables(command) => tables::run(context, command),
         Command::Docs(args) => docs::run(&args),
         Command::Server(command) => server::run(context, command),
     }

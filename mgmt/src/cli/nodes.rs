@@ -6,9 +6,9 @@
 pub mod change;
 pub mod list;
 
-use super::Context;
+use super::{Context, report};
 use crate::noderange;
-use crate::tables::{Site, Warning};
+use crate::tables::Site;
 use change::Changes;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
@@ -144,9 +144,6 @@ fn edit(
     force: bool,
     change: impl FnOnce(&mut Site) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
-    let warnings: Vec<Warning> = context.store()?.change(change, force)?;
-    for warning in warnings {
-        eprintln!("Warning: {warning}");
-    }
+    report::warnings(&context.store()?.change(change, force)?);
     Ok(ExitCode::SUCCESS)
 }

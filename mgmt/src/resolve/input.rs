@@ -1,14 +1,14 @@
 //! The three tables as one node sees them, in the form `statelite-policy` reads.
 //!
-//! Every row stays on its line, so that what is refused can be found in a dump. In rows that apply to the node,
-//! commands are replaced by their output, and `statelite.statemnt` and `mntopts` by the values the node has: of its
-//! own row, else its groups', computed if need be. Rows of others are passed on as they are: they are not read.
+//! In rows that apply to the node, commands are replaced by their output, and `statelite.statemnt` and `mntopts` by the
+//! values the node has: of its own row, else its groups', computed if need be. What is refused is said with the line
+//! the row has in a dump of the whole table, although the statelite rows of others are left out here.
 
 use super::command::{self, Run};
 use super::{ResolveError, image_groups, image_of};
 use crate::tables::schema::{LITEFILE, LITETREE, STATELITE};
 use crate::tables::{Row, Site, Table};
-use statelite_policy::{NodeIdentity, Tables};
+use statelite_policy::{Dialect, NodeIdentity, Policy, Refusals, Tables};
 
 /// What a policy is built from.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Input {
     litefile: String,
     litetree: String,
     statelite: String,
+    /// The line in a dump of every statelite row that was kept.
+    store_lines: Vec<u64>,
 }
 
 impl Input {
@@ -34,21 +36,50 @@ impl Input {
             }
         }
         let mut stores = own_store(site, node)?;
-        for row in &mut stores {
+        for (_, row) in &mut stores {
             expand(site, node, row, (&STATELITE, "statemnt"), run)?;
         }
         learn(site, &mut identity, &trees, &stores)?;
+        let (store_lines, stores): (Vec<u64>, Vec<Row>) = stores.into_iter().unzip();
         Ok(Self {
             identity,
             litefile: csv(&LITEFILE, site.rows(&LITEFILE)),
             litetree: csv(&LITETREE, &trees),
             statelite: csv(&STATELITE, &stores),
+            store_lines,
         })
     }
 
-    /// The tables for [`statelite_policy::build`].
-    #[must_use]
-    pub fn tables(&self) -> Tables<'_> {
+    /// The policy of the node.
+    ///
+    /// # Errors
+    /// Every refused row, with its line in a dump of the tables.
+    pub fn build(&self, dialect: Dialect) -> Result<Policy, Refusals> {
+        let line = |file: &str, line: &mut u64| {
+            // The header is line 1.
+            let kept = usize::try_from(line.saturating_sub(2)).ok();
+            let kept = kept.and_then(|kept| self.store_lines.get(kept));
+            if let Some(kept) = kept.filter(|_| file == STATELITE.name) {
+                *line = *kept;
+            }
+        };
+        match statelite_policy::build(&self.tables(), &self.identity, dialect) {
+            Ok(mut policy) => {
+                for warning in &mut policy.warnings {
+                    line(&warning.file, &mut warning.line);
+                }
+                Ok(policy)
+            }
+            Err(mut refusals) => {
+                for refusal in &mut refusals.0 {
+                    line(&refusal.file, &mut refusal.line);
+                }
+                Err(refusals)
+            }
+        }
+    }
+
+    fn tables(&self) -> Tables<'_> {
         Tables {
             litefile: Some((LITEFILE.name, self.litefile.as_bytes())),
             litetree: Some((LITETREE.name, self.litetree.as_bytes())),
@@ -113,19 +144,24 @@ fn expand(
     Ok(())
 }
 
-/// The statelite rows with the node's values where they come from and nothing where they do not count.
-fn own_store(site: &Site, node: &str) -> Result<Vec<Row>, ResolveError> {
+/// The statelite rows of the node and its groups and their lines, with the node's values where they come from and
+/// nothing where they do not count.
+fn own_store(site: &Site, node: &str) -> Result<Vec<(u64, Row)>, ResolveError> {
     let names: Vec<&str> = std::iter::once(node).chain(site.groups(node)).collect();
-    let mut rows = site.rows(&STATELITE).to_vec();
+    let lines = (2..).zip(site.rows(&STATELITE));
+    let mut rows: Vec<(u64, Row)> = lines
+        .filter(|(_, row)| {
+            let name = row.get(&STATELITE, "node").unwrap_or_default();
+            row.live(&STATELITE) && names.contains(&name)
+        })
+        .map(|(line, row)| (line, row.clone()))
+        .collect();
     for column in ["statemnt", "mntopts"] {
         let found = site.find(node, &STATELITE, column)?;
         // Of two rows of one name the first counts; the other is refused as such.
         let mut pending = found.map(|found| (found.from.to_owned(), found.value));
-        for row in &mut rows {
+        for (_, row) in &mut rows {
             let name = row.get(&STATELITE, "node").unwrap_or_default();
-            if !row.live(&STATELITE) || !names.contains(&name) {
-                continue;
-            }
             let here = pending.as_ref().is_some_and(|(from, _)| from == name);
             let value = if here { pending.take() } else { None };
             row.set(&STATELITE, column, value.map(|(_, value)| value));
@@ -139,22 +175,18 @@ fn learn(
     site: &Site,
     identity: &mut NodeIdentity,
     trees: &[Row],
-    stores: &[Row],
+    stores: &[(u64, Row)],
 ) -> Result<(), ResolveError> {
     let node = identity.name.clone();
     let trees = trees.iter().filter(|row| applies(row, identity));
     let mut cells: Vec<&str> = trees
         .filter_map(|row| row.get(&LITETREE, "directory"))
         .collect();
-    let names: Vec<&str> = std::iter::once(node.as_str())
-        .chain(identity.groups.iter().map(String::as_str))
-        .collect();
-    for row in stores {
-        let name = row.get(&STATELITE, "node").unwrap_or_default();
-        if row.live(&STATELITE) && names.contains(&name) {
-            cells.extend(row.get(&STATELITE, "statemnt"));
-        }
-    }
+    cells.extend(
+        stores
+            .iter()
+            .filter_map(|(_, row)| row.get(&STATELITE, "statemnt")),
+    );
     let mut variables = std::collections::BTreeMap::new();
     for cell in cells {
         for word in cell.split('$').skip(1) {

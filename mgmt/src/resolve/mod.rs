@@ -9,11 +9,17 @@
 //! | [`answer`] | the lines a node is told, and their digest |
 //! | [`given`] | what each node was last told |
 //! | [`servers`] | which machines serve a node, and from which directory |
+//! | [`explain`] | why one path is what it is; [`places`] and [`look`] look at trees and images |
+//! | [`difference`] | what changes against what was given |
 
 pub mod answer;
 pub mod command;
+pub mod difference;
+pub mod explain;
 pub mod given;
 pub mod input;
+pub mod look;
+pub mod places;
 pub mod servers;
 pub mod shell;
 
@@ -123,8 +129,7 @@ pub fn policy(site: &Site, node: &str) -> Result<Policy, ResolveError> {
 /// [`ResolveError`], with every refused row.
 pub fn policy_with(site: &Site, node: &str, run: &dyn Run) -> Result<Policy, ResolveError> {
     let input = input::Input::of(site, node, run)?;
-    statelite_policy::build(&input.tables(), &input.identity, dialect(site))
-        .map_err(ResolveError::Refused)
+    input.build(dialect(site)).map_err(ResolveError::Refused)
 }
 
 /// The policy of an image, without a node: its litefile rows and, as far as they need no node, its trees.

@@ -185,7 +185,10 @@ fn a_policy_that_is_refused_is_not_half_told() {
         site.change(|site| {
             site.add(
                 &LITETREE,
-                row(&LITETREE, "priority=9 image=img directory=10.0.0.1:/#CMD=false#"),
+                row(
+                    &LITETREE,
+                    "priority=9 image=img directory=10.0.0.1:/#CMD=false#",
+                ),
             );
         });
         let world = || site.server().state().keeper.world();

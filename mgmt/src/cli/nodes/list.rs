@@ -1,7 +1,7 @@
 //! `nodels`: nodes, and what the tables say about them.
 
 use super::NodelsArgs;
-use crate::cli::{Context, print};
+use crate::cli::{Context, report};
 use crate::noderange;
 use crate::noderange::criterion::node_column;
 use crate::tables::schema::{self, NODELIST};
@@ -98,9 +98,9 @@ pub fn run(context: &Context, args: &NodelsArgs) -> anyhow::Result<ExitCode> {
         records.push(record);
     }
     if context.global.json {
-        print::json(&records)?;
+        report::json(&records)?;
     } else {
-        print::lines(lines)?;
+        report::lines(&lines)?;
     }
     Ok(if failed {
         ExitCode::FAILURE
