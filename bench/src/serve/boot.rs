@@ -86,7 +86,7 @@ pub async fn measure(args: &Serve, server: &Arc<Server>) -> Result<Finding> {
         "1/s",
     );
     finding.add("CPU time of the server", cpu, "s");
-    finding.add("CPUs busy with the server", cpu / wall, "");
+    finding.add("CPUs busy with the server", cpu / wall, "1");
     let requests = (seen.answers.len() + seen.states.len()).max(1);
     finding.add("CPU time per request", cpu * 1000.0 / requests as f64, "ms");
     finding.add("memory before", before, "MiB");

@@ -46,7 +46,10 @@ impl Client {
     pub async fn tcp(&self, number: u32, to: SocketAddr) -> Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((address(number), 0)))?;
-        Ok(socket.connect(to).await?)
+        let stream = socket.connect(to).await?;
+        // The request follows the end of the handshake at once: without this the client would wait for an acknowledgement.
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     /// A TLS connection of a node.

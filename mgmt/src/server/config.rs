@@ -68,7 +68,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once of one address, per port. More than a node needs, few enough that one cannot take all.
     pub per_peer: usize,
-    /// Seconds from connection to finished handshake; 2 while more than three quarters of the places are taken.
+    /// Seconds from connection to finished handshake.
     pub handshake_seconds: u64,
     /// Seconds from handshake to a whole request, and for a kept HTTPS connection between requests.
     pub request_seconds: u64,

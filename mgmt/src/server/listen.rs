@@ -1,6 +1,6 @@
 //! From a port to a connection: who is let in, TLS, and how long everything may take.
 
-use super::gate::{Gate, Pass};
+use super::gate::Pass;
 use super::identity::Peer;
 use super::state::State;
 use super::{http, status, tls, wire};
@@ -16,8 +16,6 @@ use tokio_rustls::server::TlsStream;
 
 /// Connections the kernel may hold before they are accepted: a rack that is switched on together.
 const BACKLOG: u32 = 4096;
-/// Half-open connections may take this long when most places are taken.
-const HURRY: Duration = Duration::from_secs(2);
 /// What was sent must be taken within this time, milliseconds: a listener whose node lost power holds its place no longer.
 const GONE: u32 = 60_000;
 /// After a failed accept, usually for want of descriptors.
@@ -89,9 +87,8 @@ pub async fn accept(state: Arc<State>, port: Port, listener: TcpListener, accept
         }
         let connection = Connection {
             state: Arc::clone(&state),
-            gate: Arc::clone(&gate),
             peer,
-            _pass: pass,
+            pass,
         };
         tokio::spawn(connection.serve(port, stream, acceptor.clone()));
     }
@@ -107,32 +104,40 @@ fn options(stream: &TcpStream) -> std::io::Result<()> {
 
 struct Connection {
     state: Arc<State>,
-    gate: Arc<Gate>,
     peer: IpAddr,
-    _pass: Pass,
+    pass: Pass,
 }
 
 impl Connection {
+    /// Serves it. On the wire and the status port, where all is said in a moment, a connection may lose its place at any
+    /// time; on HTTPS until its handshake is done.
     async fn serve(self, port: Port, stream: TcpStream, acceptor: TlsAcceptor) {
         let total = Duration::from_secs(self.state.config.limits.total_seconds);
-        if port == Port::Status {
-            let peer = Peer {
-                address: self.peer,
-                certificate: None,
-            };
-            within(total, status::serve(&self.state, stream, &peer)).await;
-            return;
-        }
-        let Some(stream) = self.handshake(stream, acceptor).await else {
-            return;
+        let all = async {
+            match port {
+                Port::Status => {
+                    let peer = Peer {
+                        address: self.peer,
+                        certificate: None,
+                    };
+                    within(total, status::serve(&self.state, stream, &peer)).await;
+                    None
+                }
+                Port::Wire => {
+                    let (stream, peer) = self.handshake(stream, acceptor).await?;
+                    within(total, wire::serve(&self.state, stream, &peer)).await;
+                    None
+                }
+                Port::Https => self.handshake(stream, acceptor).await,
+            }
         };
-        let peer = Peer {
-            address: self.peer,
-            certificate: tls::client_name(stream.get_ref().1),
+        let shaken = tokio::select! {
+            shaken = all => shaken,
+            () = self.pass.wanted() => None,
         };
-        match port {
-            Port::Https => http::serve(&self.state, stream, peer).await,
-            _ => within(total, wire::serve(&self.state, stream, &peer)).await,
+        if let Some((stream, peer)) = shaken {
+            self.pass.stay();
+            http::serve(&self.state, stream, peer).await;
         }
     }
 
@@ -140,13 +145,16 @@ impl Connection {
         &self,
         stream: TcpStream,
         acceptor: TlsAcceptor,
-    ) -> Option<TlsStream<TcpStream>> {
-        let mut patience = Duration::from_secs(self.state.config.limits.handshake_seconds);
-        if self.gate.crowded() {
-            patience = patience.min(HURRY);
-        }
+    ) -> Option<(TlsStream<TcpStream>, Peer)> {
+        let patience = Duration::from_secs(self.state.config.limits.handshake_seconds);
         match timeout(patience, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Some(stream),
+            Ok(Ok(stream)) => {
+                let peer = Peer {
+                    address: self.peer,
+                    certificate: tls::client_name(stream.get_ref().1),
+                };
+                Some((stream, peer))
+            }
             Ok(Err(error)) => {
                 self.state.metrics.handshake_failed.add();
                 tracing::debug!(peer = %self.peer, "TLS: {error}");

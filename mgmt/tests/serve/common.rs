@@ -41,7 +41,7 @@ pub fn row(table: &Table, cells: &str) -> Row {
     row
 }
 
-/// The tables; the policy table is the one a new store has, and getpartition.
+/// The tables; the policy table is the one a new store has.
 pub fn fill(site: &mut Site, partition_file: &Path) {
     let image = format!(
         "imagename=img rootimgdir=/install/img partitionfile={}",
@@ -84,10 +84,6 @@ pub fn fill(site: &mut Site, partition_file: &Path) {
             &LITETREE,
             "priority=2 image=ALL directory=cnfs:/gpfs/dallas".into(),
         ),
-        (
-            &statelite_mgmt::tables::schema::POLICY,
-            "priority=7.1 commands=getpartition rule=allow".into(),
-        ),
     ];
     for (table, cells) in rows {
         site.add(table, row(table, &cells));
@@ -116,7 +112,21 @@ impl Site1 {
         this.start(change)
     }
 
-    pub fn start(mut self, change: impl FnOnce(&mut Config)) -> Self {
+    /// A server of tables that are elsewhere.
+    pub fn on(db: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let this = Self {
+            dir: tempfile::tempdir().unwrap(),
+            server: None,
+        };
+        this.start_on(db, change)
+    }
+
+    pub fn start(self, change: impl FnOnce(&mut Config)) -> Self {
+        let db = self.db();
+        self.start_on(db.to_str().unwrap(), change)
+    }
+
+    fn start_on(mut self, db: &str, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             bind: vec!["127.0.0.1".parse().unwrap()],
             port: 0,
@@ -130,9 +140,7 @@ impl Site1 {
             ("127.0.8.1", "n01-eth1.cluster."),
             ("127.0.8.2", "stranger."),
         ]);
-        let db = self.db();
-        self.server =
-            Some(Server::start_with(db.to_str().unwrap(), config, Arc::new(names)).unwrap());
+        self.server = Some(Server::start_with(db, config, Arc::new(names)).unwrap());
         self
     }
 

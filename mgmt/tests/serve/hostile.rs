@@ -196,3 +196,34 @@ fn long_headers_are_refused() {
         well(&site).await;
     });
 }
+
+#[test]
+fn half_open_connections_from_everywhere_do_not_keep_a_node_out() {
+    let site = Site1::with(|config| {
+        config.limits.connections = 20;
+        config.limits.handshake_seconds = 60;
+    });
+    run(async {
+        // From 100 addresses, each with one connection that begins TLS and says no more.
+        let mut held = Vec::new();
+        for last in 1..=100u8 {
+            let mut stream = tcp(site.address(Port::Wire), &format!("127.0.7.{last}"))
+                .await
+                .unwrap();
+            let _ = stream.write_all(&[0x16, 3, 1, 2, 0, 1]).await;
+            held.push(stream);
+        }
+        let gate = &site.server().state().gates[Port::Wire.index()];
+        eventually("places are full", || {
+            gate.open() >= 20 && gate.sent_away() > 0
+        })
+        .await;
+        eventually("those sent away are gone", || gate.open() <= 20).await;
+        for _ in 0..5 {
+            let reply = site.ask(N01, None, &request("litefile")).await;
+            assert!(reply.contains("/etc/adjtime"), "{reply}");
+        }
+        drop(held);
+        well(&site).await;
+    });
+}

@@ -185,7 +185,10 @@ fn a_policy_that_is_refused_is_not_half_told() {
         site.change(|site| {
             site.add(
                 &LITETREE,
-                row(&LITETREE, "priority=9 image=img directory=no-server"),
+                row(
+                    &LITETREE,
+                    "priority=9 image=img directory=10.0.0.1:/#CMD=false#",
+                ),
             );
         });
         let world = || site.server().state().keeper.world();
@@ -199,7 +202,7 @@ fn a_policy_that_is_refused_is_not_half_told() {
             json(&body)["error"]
                 .as_str()
                 .unwrap()
-                .contains("litetree:4"),
+                .contains("litetree: row"),
             "{body}"
         );
         let reply = site.ask(N01, None, &request("litefile")).await;

@@ -13,5 +13,8 @@ mod hierarchy;
 mod hostile;
 mod https;
 mod identity;
+mod postgres;
 mod status;
 mod stock;
+#[path = "../tables_support/mod.rs"]
+mod tables_support;

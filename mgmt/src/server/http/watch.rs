@@ -36,6 +36,7 @@ pub(super) async fn metrics(State(call): State<Call>) -> Response {
     let (ready, computed) = state.cache.counts();
     let [wire, status, https] = &state.gates;
     let turned_away = wire.turned_away() + status.turned_away() + https.turned_away();
+    let sent_away = wire.sent_away() + status.sent_away() + https.sent_away();
     let text = state.metrics.render(&[
         ("generation", "generation of the tables", world.generation()),
         ("nodes", "nodes in the tables", world.nodes() as u64),
@@ -63,6 +64,11 @@ pub(super) async fn metrics(State(call): State<Call>) -> Response {
             "https_connections",
             "connections to HTTPS",
             https.open() as u64,
+        ),
+        (
+            "sent_away_total",
+            "connections that gave their place to a newer one",
+            sent_away,
         ),
         ("turned_away_total", "connections over a limit", turned_away),
         ("answers_ready_total", "answers that were kept ready", ready),
