@@ -220,6 +220,27 @@ fn a_path_below_a_link_is_done_where_the_link_leads_inside_the_image() {
 }
 
 #[test]
+fn two_names_of_one_place_are_done_once() {
+    let dir = temp();
+    let root = dir.path();
+    make(root, &["var/run>/run", "run/utmp=u"]);
+    let before = lines(root);
+    let both = rules(&["/var/run/utmp persistent", "/run/utmp"]);
+    let report = apply(root, &both).unwrap();
+    assert!(
+        report.warnings[0].contains("/var/run/utmp is /run/utmp by another name"),
+        "{:?}",
+        report.warnings
+    );
+    assert_eq!(link(root, "run/utmp"), "../.statelite/tmpfs/run/utmp");
+    assert_eq!(apply(root, &both).unwrap().steps, []);
+    apply(root, &rules(&["/var/run/utmp"])).unwrap();
+    assert_eq!(link(root, "run/utmp"), "../.statelite/tmpfs/var/run/utmp");
+    apply(root, &[]).unwrap();
+    assert_same(&lines(root), &before, "undone");
+}
+
+#[test]
 fn mtab_that_leads_to_the_kernels_table_is_left_alone() {
     let dir = temp();
     let root = dir.path();
@@ -356,4 +377,20 @@ fn only_one_run_at_a_time() {
         apply(root, &[rule("/a")]),
         Err(LiteError::Busy(_))
     ));
+}
+
+#[test]
+fn thousands_of_rows_are_done_in_one_go() {
+    let dir = temp();
+    let root = dir.path();
+    let option = |n: usize| ["", "tmpfs", "link,persistent", "ro"][n % 4];
+    let all: Vec<_> = (0..3000)
+        .map(|n| rule(&format!("/d{}/e{}/f{n} {}", n % 50, n % 7, option(n))))
+        .collect();
+    make(root, &["d1/e1/f1=1", "d2/e2/f2=2"]);
+    let before = lines(root);
+    apply(root, &all).unwrap();
+    assert_eq!(apply(root, &all).unwrap().steps, []);
+    apply(root, &[]).unwrap();
+    assert_same(&lines(root), &before, "undone");
 }

@@ -170,6 +170,17 @@ fn end(root: &Root, plan: &Plan, options: Options) -> io::Result<()> {
     }
 }
 
+/// Says what to do when something cannot be renamed within the image.
+fn mounted(error: io::Error) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::XDEV) => io::Error::other(
+            "it is on another file system than the root of the image: unmount it, or, if the image is on an overlay, copy the image first",
+        ),
+        Some(Errno::BUSY) => io::Error::other("something is mounted there: unmount it"),
+        _ => error,
+    }
+}
+
 /// Whether the thing with this name is the one meant.
 fn is(root: &Root, path: &str, ino: u64) -> io::Result<bool> {
     Ok(root.stat(path)?.is_some_and(|stat| stat.st_ino == ino))
@@ -195,7 +206,7 @@ fn carry(root: &Root, step: &Step, again: bool) -> io::Result<()> {
         },
         Step::Move { from, to, ino } => {
             if is(root, from, *ino)? {
-                root.rename(from, to)
+                root.rename(from, to).map_err(mounted)
             } else if is(root, to, *ino)? {
                 Ok(())
             } else {

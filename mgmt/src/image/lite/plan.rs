@@ -186,9 +186,16 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         for want in new {
             wants.push((self.world.place(&want.path)?, want));
         }
-        wants.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut records = Vec::new();
-        for (_, want) in wants {
+        // Of two rows that mean one place, the one that names it without a link on the way is done.
+        wants.sort_by_key(|(place, want)| (place.clone(), *place != want.path));
+        let mut records: Vec<(Record, bool)> = Vec::new();
+        let mut taken: BTreeMap<String, String> = BTreeMap::new();
+        for (place, want) in wants {
+            if let Some(other) = taken.get(&place) {
+                records.push((self.second(want, place, other.clone()), false));
+                continue;
+            }
+            taken.insert(place, want.path.clone());
             let before = old.records.iter().find(|r| r.path == want.path);
             let before = before.filter(|record| want.like(record, &self.all));
             let record = self.realise(want, before)?;
@@ -204,6 +211,22 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         let mut records: Vec<Record> = records.into_iter().map(|(record, _)| record).collect();
         records.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(records)
+    }
+
+    /// A row that means the place of another one.
+    fn second(&mut self, want: &Want, at: String, other: String) -> Record {
+        self.warnings.push(format!(
+            "/{} is /{other} by another name: only that row is done in the image",
+            want.path
+        ));
+        Record {
+            path: want.path.clone(),
+            directory: want.directory,
+            shape: Shape::Nothing,
+            at,
+            made: false,
+            under: self.all.clone(),
+        }
     }
 
     fn realise(&mut self, want: &Want, before: Option<&Record>) -> Result<Record, LiteError> {

@@ -317,6 +317,14 @@ pub(crate) fn names(dir: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
     Ok(names)
 }
 
+impl Drop for Root {
+    fn drop(&mut self) {
+        // Closing is not enough while a program that another thread starts has a copy of the descriptor. If this
+        // fails, closing does it a moment later.
+        let _ = rustix::fs::flock(&self.fd, FlockOperation::Unlock);
+    }
+}
+
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

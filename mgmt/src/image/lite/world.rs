@@ -84,6 +84,21 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
         }
     }
 
+    /// The names below a directory that the plan so far changes.
+    fn inside(&self, dir: &str) -> Vec<String> {
+        if dir.is_empty() {
+            return self
+                .over
+                .keys()
+                .filter(|path| !path.is_empty())
+                .cloned()
+                .collect();
+        }
+        // All names below `dir` come after `dir/` and before `dir0`, the next character.
+        let range = self.over.range(format!("{dir}/")..format!("{dir}0"));
+        range.map(|(path, _)| path.clone()).collect()
+    }
+
     /// The name in the image of what now has this name; none if the plan made it.
     fn base(&self, path: &str) -> Option<String> {
         let mut dir = path;
@@ -148,8 +163,10 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
     /// # Errors
     /// As reading it.
     pub fn is_empty(&self, dir: &str) -> Result<bool, LiteError> {
-        let mut over = self.over.iter().filter(|(path, _)| split(path).0 == dir);
-        if over.any(|(path, over)| !path.is_empty() && *over != Over::Gone) {
+        let inside = self.inside(dir);
+        let there =
+            |path: &String| split(path).0 == dir && self.over.get(path) != Some(&Over::Gone);
+        if inside.iter().any(there) {
             return Ok(false);
         }
         let Some(base) = self.base(dir) else {
@@ -168,10 +185,7 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
     /// # Errors
     /// As reading both.
     pub fn same(&self, from: &str, copy: &str) -> Result<bool, LiteError> {
-        let changed = |dir: &str| {
-            let mut paths = self.over.keys();
-            paths.any(|path| below(path, dir).is_some())
-        };
+        let changed = |dir: &str| self.over.contains_key(dir) || !self.inside(dir).is_empty();
         if changed(from) || changed(copy) {
             return Ok(false);
         }
@@ -249,8 +263,7 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
 
     fn put(&mut self, path: &str, over: Over) -> Result<(), LiteError> {
         self.touch_dir(split(path).0)?;
-        let inside = |name: &&String| below(name, path).is_some_and(|rest| !rest.is_empty());
-        let inside: Vec<String> = self.over.keys().filter(inside).cloned().collect();
+        let inside = self.inside(path);
         if !inside.is_empty() && over != Over::Gone {
             // What earlier steps did below this name must not be repeated on what now gets it.
             self.barrier();
@@ -312,8 +325,7 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
         };
         let base = self.base(from).unwrap_or_else(|| from.to_owned());
         self.touch_dir(split(from).0)?;
-        let inside = |path: &&String| below(path, from).is_some_and(|rest| !rest.is_empty());
-        let inside: Vec<String> = self.over.keys().filter(inside).cloned().collect();
+        let inside = self.inside(from);
         if !inside.is_empty() {
             // The earlier steps below it cannot be repeated once it has another name.
             self.barrier();
