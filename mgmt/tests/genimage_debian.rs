@@ -8,6 +8,7 @@ use images::{Place, can_run, stand_in, tool};
 use statelite_mgmt::tables::schema::{LINUXIMAGE, OSIMAGE};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const IMAGE: &str = "debian12-x86_64-statelite-compute";
 
@@ -239,9 +240,14 @@ fn bare(place: &Place, dir: &str) {
     // A program that may run in an initramfs is linked statically; the usual test build is not.
     let beside = Path::new(env!("CARGO_BIN_EXE_statelite")).with_file_name("statelitefs");
     let program = std::env::var_os("STATELITEFS").map_or(beside, PathBuf::from);
-    let linked = fs::read(&program).unwrap_or_default();
-    let interpreter = linked.windows(8).any(|bytes| bytes == b"ld-linux");
-    if linked.is_empty() || interpreter {
+    let probe = place.path("probe");
+    let mut command = Command::new(&program);
+    let able = command
+        .arg("initramfs")
+        .arg("--output")
+        .arg(&probe)
+        .output();
+    if !able.is_ok_and(|output| output.status.success()) {
         eprintln!(
             "SKIPPED: a bare initrd: {} is not there or not static; name a static one in STATELITEFS",
             program.display()
