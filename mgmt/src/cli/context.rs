@@ -14,6 +14,7 @@ pub struct Global {
         long,
         global = true,
         env = "STATELITE_DB",
+        hide_env_values = true,
         value_name = "DB",
         default_value = DEFAULT_DB
     )]

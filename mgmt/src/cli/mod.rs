@@ -5,6 +5,10 @@
 pub mod context;
 pub mod docs;
 pub mod genimage;
+pub mod nodes;
+pub mod report;
+pub mod resolve;
+pub mod tables;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -28,6 +32,15 @@ pub enum Command {
     /// Images: genimage, copycds and their helpers.
     #[command(flatten)]
     Genimage(genimage::Command),
+    /// About tables
+    #[command(flatten)]
+    Tables(tables::Command),
+    /// Nodes and their values
+    #[command(flatten)]
+    Nodes(nodes::Command),
+    /// What nodes get
+    #[command(flatten)]
+    Resolve(resolve::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
 }
@@ -56,6 +69,9 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
 fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Genimage(command) => genimage::run(context, command),
+        Command::Nodes(command) => nodes::run(context, command),
+        Command::Resolve(command) => resolve::run(context, command),
+        Command::Tables(command) => tables::run(context, command),
         Command::Docs(args) => docs::run(&args),
     }
 }

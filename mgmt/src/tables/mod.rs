@@ -5,10 +5,13 @@
 
 pub mod check;
 pub mod csv;
+pub mod edit;
 pub mod row;
 pub mod schema;
 pub mod site;
 pub mod store;
+pub mod substitution;
+pub mod transfer;
 
 pub use check::{Finding, Warning};
 pub use row::Row;

@@ -1,5 +1,6 @@
 //! Every rule with a table that breaks it, and the whole message.
 
+use super::finding::Severity::{Refusal, Warning as Odd};
 use super::*;
 use crate::tables::csv;
 use crate::tables::schema;

@@ -34,9 +34,18 @@ pub enum StoreError {
     /// the database failed: {0}
     #[error("the database failed: {0}")]
     Database(String),
-    /// {0}
-    #[error("nothing was changed, because of:\n{0}")]
+    /// nothing was changed, because of: {0}
+    #[error("nothing was changed, because of:\n{0}{hint}", hint = hint(.0))]
     Refused(Report),
+}
+
+/// What can be done about refusals.
+fn hint(report: &Report) -> &'static str {
+    if report.findings.iter().all(|finding| finding.forceable) {
+        "\n(xCAT would accept this, and so does --force)"
+    } else {
+        ""
+    }
 }
 
 /// What a transaction is for.

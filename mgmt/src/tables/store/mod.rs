@@ -8,7 +8,9 @@
 mod backend;
 mod defaults;
 mod diff;
-mod sql;
+mod postgres;
+mod postgres_tls;
+pub(super) mod sql;
 mod sqlite;
 
 pub use backend::StoreError;
@@ -22,7 +24,8 @@ use std::path::Path;
 
 /// The tables of a site, in a database.
 ///
-/// Its calls block. Inside an asynchronous program use it on a thread for blocking work.
+/// Its calls block, and those of PostgreSQL must not be made inside an asynchronous task: such a program gives the store
+/// a thread of its own.
 #[derive(Debug)]
 pub struct Store {
     backend: Box<dyn Backend>,
@@ -69,9 +72,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database cannot be opened, or was made by a newer program.
     pub fn open(db: &str) -> Result<Self, StoreError> {
-        let mut store = Self {
-            backend: Box::new(sqlite::Sqlite::open(Path::new(db))?),
+        let backend: Box<dyn Backend> = if postgres::is_url(db) {
+            Box::new(postgres::Postgres::open(db)?)
+        } else {
+            Box::new(sqlite::Sqlite::open(Path::new(db))?)
         };
+        let mut store = Self { backend };
         store.prepare(db)?;
         Ok(store)
     }

@@ -18,11 +18,12 @@ pub(super) struct Dialect {
 }
 
 /// A name as SQL takes any.
-pub(super) fn quoted(name: &str) -> String {
+pub(in crate::tables) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn columns(table: &Table) -> Vec<String> {
+/// `_order` and the columns, quoted.
+pub(super) fn columns(table: &Table) -> Vec<String> {
     let names = table.columns.iter().map(|column| quoted(column.name));
     std::iter::once(quoted("_order")).chain(names).collect()
 }
@@ -80,6 +81,14 @@ impl Dialect {
     fn parameter(self, number: usize) -> String {
         format!("{}{number}", self.parameter)
     }
+}
+
+/// Notes the version; makes its table when it is missing.
+pub(super) fn set_version(version: i64) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version BIGINT NOT NULL); DELETE FROM {VERSION_TABLE}; \
+         INSERT INTO {VERSION_TABLE} (version) VALUES ({version})"
+    )
 }
 
 /// `_id`, `_order` and the cells of every row in order.

@@ -119,11 +119,7 @@ impl Backend for Sqlite {
     }
 
     fn set_version(&mut self, version: i64) -> Result<(), StoreError> {
-        let sql = format!(
-            "CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version BIGINT NOT NULL); DELETE FROM {VERSION_TABLE}; \
-             INSERT INTO {VERSION_TABLE} (version) VALUES ({version})"
-        );
-        Ok(self.connection.execute_batch(&sql)?)
+        Ok(self.connection.execute_batch(&sql::set_version(version))?)
     }
 
     fn create(&mut self, table: &Table) -> Result<(), StoreError> {
