@@ -7,7 +7,8 @@ mod images;
 use images::{Place, can_run, stand_in, tool};
 use statelite_mgmt::tables::schema::{LINUXIMAGE, OSIMAGE};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const IMAGE: &str = "debian12-x86_64-statelite-compute";
 
@@ -145,6 +146,7 @@ fn a_debian_image_is_built_and_built_again() {
 
     again(&place, &root, &statelitefs);
     with_the_images_tool(&place, dir, &statelitefs);
+    bare(&place, dir);
     broken(&place, &root, &statelitefs);
 }
 
@@ -186,7 +188,9 @@ fn again(place: &Place, root: &str, statelitefs: &str) {
 /// initramfs-tools of the image makes the initrd, with a hook that the image never gets.
 fn with_the_images_tool(place: &Place, dir: &str, statelitefs: &str) {
     let hook = "#!/bin/sh\n[ \"$1\" = prereqs ] && exit 0\n. /usr/share/initramfs-tools/hook-functions\n\
-                copy_exec /usr/sbin/statelitefs /bin/statelitefs\n";
+                copy_exec /usr/sbin/statelitefs /bin/statelitefs\ncopy_file ca /etc/statelite/ca.pem\n\
+                grep -qx mlx4_en /etc/initramfs-tools/modules\n";
+    place.write("ca.pem", "certificate\n", 0o644);
     place.write("share/initramfs-tools/hooks/statelite", hook, 0o755);
     place.write(
         "share/initramfs-tools/conf.d/statelite",
@@ -194,6 +198,7 @@ fn with_the_images_tool(place: &Place, dir: &str, statelitefs: &str) {
         0o644,
     );
     let share = place.path("share").display().to_string();
+    let ca = place.path("ca.pem").display().to_string();
     place.good(
         "genimage",
         &[
@@ -201,13 +206,15 @@ fn with_the_images_tool(place: &Place, dir: &str, statelitefs: &str) {
             "--onlyinitrd",
             "--share",
             &share,
+            "--ca",
+            &ca,
             "--statelitefs",
             statelitefs,
         ],
     );
     let data = fs::read(place.path(&format!("{dir}/initrd-statelite.gz"))).unwrap();
     let names = initrd_names(&data);
-    for wanted in ["init", "usr/bin/statelitefs"] {
+    for wanted in ["init", "usr/bin/statelitefs", "etc/statelite/ca.pem"] {
         assert!(
             names.iter().any(|name| name == wanted),
             "{wanted} in {names:?}"
@@ -226,6 +233,44 @@ fn with_the_images_tool(place: &Place, dir: &str, statelitefs: &str) {
             .exists()
     );
     assert_no_mounts(&place.path(""));
+}
+
+/// A bare initrd by the real statelitefs, where it is built.
+fn bare(place: &Place, dir: &str) {
+    // A program that may run in an initramfs is linked statically; the usual test build is not.
+    let beside = Path::new(env!("CARGO_BIN_EXE_statelite")).with_file_name("statelitefs");
+    let program = std::env::var_os("STATELITEFS").map_or(beside, PathBuf::from);
+    let probe = place.path("probe");
+    let mut command = Command::new(&program);
+    let able = command
+        .arg("initramfs")
+        .arg("--output")
+        .arg(&probe)
+        .output();
+    if !able.is_ok_and(|output| output.status.success()) {
+        eprintln!(
+            "SKIPPED: a bare initrd: {} is not there or not static; name a static one in STATELITEFS",
+            program.display()
+        );
+        return;
+    }
+    let program = program.display().to_string();
+    let args = [
+        "--onlyinitrd",
+        "--initrd",
+        "bare",
+        "-n",
+        "bonding",
+        "--statelitefs",
+        &program,
+    ];
+    place.good("genimage", &[&[IMAGE], &args[..]].concat());
+    let data = fs::read(place.path(&format!("{dir}/initrd-statelite.gz"))).unwrap();
+    let names = initrd_names(&data);
+    let has = |wanted: &str| names.iter().any(|name| name.contains(wanted));
+    for wanted in ["init", "/fuse.ko", "/nfsv3.ko", "/bonding.ko"] {
+        assert!(has(wanted), "{wanted} in {names:?}");
+    }
 }
 
 /// The names in an initrd, of which the last part is packed with gzip.

@@ -14,6 +14,9 @@ use std::process::ExitCode;
 /// Where what came with the software is.
 pub const SHARE: &str = "/usr/share/statelite";
 
+/// Where the authority's certificate is, on the management node as on the nodes.
+const CA: &str = "/etc/statelite/ca.pem";
+
 /// Arguments of `genimage`.
 #[derive(Debug, Args)]
 pub struct GenimageArgs {
@@ -80,6 +83,11 @@ pub struct GenimageArgs {
     /// The statelitefs program for the initrd [default: beside this program, or in PATH]
     #[arg(long, value_name = "PATH")]
     pub statelitefs: Option<PathBuf>,
+    /// Certificate (PEM) of the authority that signed the management server's, for the initrd [default: /etc/statelite/ca.pem, if it is there]
+    ///
+    /// With it nodes verify the server they ask; without it they warn and go on, as xCAT's do.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Directory or URL of packages, in place of linuximage.pkgdir (repeatable)
     #[arg(long, value_name = "DIR")]
     pub pkgdir: Vec<String>,
@@ -125,6 +133,9 @@ pub fn run(context: &Context, args: GenimageArgs) -> anyhow::Result<ExitCode> {
     let places = Places {
         share: args.share,
         statelitefs: args.statelitefs,
+        ca: args
+            .ca
+            .or_else(|| Some(PathBuf::from(CA)).filter(|path| path.is_file())),
     };
     run::build(&spec, &places, args.onlyinitrd, &mut |what| {
         eprintln!("==> {what}")

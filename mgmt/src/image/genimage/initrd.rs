@@ -8,6 +8,7 @@ use super::spec::Spec;
 use crate::image::command::CommandLine;
 use crate::image::root::Root;
 use anyhow::{Context as _, bail};
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +69,8 @@ pub struct Parts<'a> {
     pub statelitefs: &'a Path,
     /// The directory of the hooks.
     pub share: &'a Path,
+    /// Certificate of the authority that signed the management server's; the nodes verify it when there is one.
+    pub ca: Option<&'a Path>,
 }
 
 /// Makes an initrd and returns it.
@@ -108,15 +111,20 @@ fn bare_command(parts: &Parts<'_>, out: &Path) -> CommandLine {
         .arg(modules)
         .arg("--output")
         .arg(out);
+    let command = match parts.ca {
+        Some(ca) => command.arg("--ca").arg(ca),
+        None => command,
+    };
     spec.drivers.iter().fold(command, |command, driver| {
         command.arg("--module").arg(driver)
     })
 }
 
 /// Lays an overlay in memory over the image, puts program and hook into it, and runs the tool there. Its arguments:
-/// work directory, image, program, hook, the hook's place, and the tool's command line, which writes `/initrd`.
+/// work directory, image, program, hook, the hook's place, certificate or nothing, modules for initramfs-tools or
+/// nothing, and the tool's command line, which writes `/initrd`.
 const SCRIPT: &str = r#"
-work=$1 image=$2 program=$3 hook=$4 place=$5; shift 5
+work=$1 image=$2 program=$3 hook=$4 place=$5 ca=$6 modules=$7; shift 7
 mount -t tmpfs -o mode=700 statelite "$work"
 mkdir "$work/changes" "$work/overlay" "$work/root"
 cd "$image"
@@ -129,6 +137,8 @@ mount --rbind /dev dev
 mount -t tmpfs statelite tmp
 cp "$program" usr/sbin/statelitefs
 cp -R "$hook/." "./$place/"
+if [ -n "$ca" ]; then mkdir -p etc/statelite; cp "$ca" etc/statelite/ca.pem; fi
+if [ -n "$modules" ]; then echo "$modules" >>etc/initramfs-tools/modules; fi
 chroot . "$@" >&2 </dev/null
 cat initrd
 "#;
@@ -165,10 +175,14 @@ fn inside(parts: &Parts<'_>, kind: Kind, hook: &Path, place: &str) -> CommandLin
         .arg(spec.root(false))
         .arg(parts.statelitefs)
         .arg(hook)
-        .arg(place);
+        .arg(place)
+        .arg(parts.ca.map_or(OsStr::new(""), Path::as_os_str))
+        .arg(match kind {
+            Kind::InitramfsTools => spec.drivers.join("\n"),
+            _ => String::new(),
+        });
     let unshare = CommandLine::new("unshare").args(["--mount", "--propagation", "private", "--"]);
     tool.under(shell.under(unshare))
-        .env("STATELITE_MODULES", spec.drivers.join(" "))
 }
 
 /// The program that goes into an initrd: the one asked for, the one beside this program, or the one in PATH.

@@ -33,6 +33,8 @@ pub struct Places {
     pub share: PathBuf,
     /// The program for initrds, when not found by itself.
     pub statelitefs: Option<PathBuf>,
+    /// The certificate for initrds, if there is one.
+    pub ca: Option<PathBuf>,
 }
 
 /// Builds an image: packages, unless `only_initrd`, then kernel and initrd. `say` hears what begins.
@@ -90,6 +92,7 @@ pub fn build(
         version: &version,
         statelitefs: &statelitefs,
         share: &places.share,
+        ca: places.ca.as_deref(),
     };
     let data = initrd::build(&parts, kind);
     remove_tree(&spec.work())?;
