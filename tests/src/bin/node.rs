@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use statelite_tests::vm::kernel::Kernel;
-use statelite_tests::vm::packages;
+use statelite_tests::vm::{image, packages};
 
 /// Boots a diskless node in a virtual machine and gives you its shell. Needs root, and a Debian 12 machine.
 #[derive(Debug, Parser)]
@@ -32,6 +32,7 @@ fn run(args: &Args) -> Result<ExitCode> {
             let files = kernel.files()?;
             println!("kernel {}: {}", files.release, files.vmlinuz.display());
         }
+        println!("image: {}", image::base()?.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -81,6 +81,12 @@ impl Apt {
         Ok(text.into_iter().flatten().map(line).collect())
     }
 
+    /// The name of this machine's release.
+    #[must_use]
+    pub fn codename(&self) -> &str {
+        &self.codename
+    }
+
     /// The name of the backports suite.
     #[must_use]
     pub fn backports(&self) -> String {

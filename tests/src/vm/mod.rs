@@ -19,7 +19,10 @@
 //! Nothing waits without a limit, and everything of a site ends when the process that made it ends.
 
 pub mod apt;
+pub mod cage;
+pub mod image;
 pub mod kernel;
+pub mod nfs;
 pub mod packages;
 
 use std::fs::File;
