@@ -58,7 +58,7 @@ impl NfsServer {
         }
         std::fs::write(dir.join("ganesha.conf"), config(dir, exports))?;
         let plug = format!(
-            "ip netns add {host} && ip link add {host} type veth peer name eth0 netns {host} && \
+            "ip netns add {host} && ip link add name {host} type veth peer name eth0 netns {host} && \
              ip link set {host} master br0 up && ip -n {host} addr add {address}/16 dev eth0 && \
              ip -n {host} link set eth0 up && ip -n {host} link set lo up"
         );
@@ -189,7 +189,7 @@ mod tests {
         let host = |name, address| {
             NfsServer::start(&cage, (name, address), &dir.path().join(name), &exports).unwrap()
         };
-        let (mut server, other) = (host("a", "10.77.0.2"), host("b", "10.77.0.3"));
+        let (mut server, other) = (host("images", "10.77.0.2"), host("states", "10.77.0.3"));
         let listens = |server: &NfsServer| {
             let dial = format!("exec 3<>/dev/tcp/{}/2049", server.address());
             cage.cmd("bash")
