@@ -20,10 +20,17 @@
 
 pub mod apt;
 pub mod cage;
+pub mod console;
 pub mod image;
+pub mod initramfs;
 pub mod kernel;
+pub mod mountstats;
 pub mod nfs;
+pub mod node;
 pub mod packages;
+pub mod qemu;
+pub mod shell;
+pub mod site;
 
 use std::fs::File;
 use std::path::PathBuf;
