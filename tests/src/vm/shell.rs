@@ -173,25 +173,25 @@ mod tests {
     use std::process::{Command, Stdio};
 
     /// A real shell behind a socket.
-    fn shell() -> (tempfile::TempDir, Shell) {
+    fn shell() -> (tempfile::TempDir, std::process::Child, Shell) {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
         let client = Shell::connect(&socket).unwrap();
         let (end, _) = listener.accept().unwrap();
         let end: std::os::fd::OwnedFd = end.into();
-        Command::new("sh")
+        let child = Command::new("sh")
             .args(["-c", "echo noise; echo shell ready; exec sh"])
             .stdin(Stdio::from(end.try_clone().unwrap()))
             .stdout(Stdio::from(end))
             .spawn()
             .unwrap();
-        (dir, client)
+        (dir, child, client)
     }
 
     #[test]
     fn commands_come_back_with_their_status_and_output() {
-        let (_dir, mut shell) = shell();
+        let (_dir, mut child, mut shell) = shell();
         let limit = Duration::from_secs(20);
         shell.ready(Instant::now() + limit).unwrap();
         for (command, code, output) in [
@@ -209,6 +209,8 @@ mod tests {
         }
         assert!(shell.run("exit 0; sleep 9", limit).is_ok());
         assert!(shell.run("sleep 5", Duration::from_millis(1)).is_err());
+        drop(shell);
+        child.wait().unwrap();
     }
 
     #[test]
