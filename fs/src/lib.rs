@@ -7,6 +7,7 @@
 //! - [`cli`] defines the commands, from which help, man pages and completions are made.
 //! - [`sys`] holds the system calls that need care.
 
+pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod control;

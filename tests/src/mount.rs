@@ -51,6 +51,8 @@ pub struct MountSpec {
     pub persistent: Option<PathBuf>,
     /// Store of local data.
     pub local: Option<PathBuf>,
+    /// What shows at `/.statelite`.
+    pub views: Option<PathBuf>,
     /// Pairs of path and option.
     pub rules: Vec<(String, String)>,
     /// Rules and trees from tables.
@@ -74,6 +76,7 @@ impl MountSpec {
             volatile: None,
             persistent: None,
             local: None,
+            views: None,
             rules: Vec::new(),
             tables: None,
             passthrough: None,
@@ -101,6 +104,7 @@ impl MountSpec {
             ("--volatile", &self.volatile),
             ("--persistent", &self.persistent),
             ("--local", &self.local),
+            ("--views", &self.views),
         ];
         for (name, store) in stores {
             if let Some(dir) = store {

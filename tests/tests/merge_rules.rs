@@ -254,3 +254,64 @@ fn mtab_is_a_link_to_the_mounts_unless_the_image_has_one() -> Result<()> {
     }
     Ok(())
 }
+
+/// What boot puts beside the layers shows at `/.statelite`, the stores as they are; nothing there can be changed.
+#[test]
+fn statelite_shows_tables_log_and_stores() -> Result<()> {
+    let Some(world) = World::new("views")? else {
+        return Ok(());
+    };
+    let mut world = world.rule("/etc/", "tmpfs").rule("/var/lib/", "persistent");
+    world.put("image/etc/motd", "image\n")?;
+    world.put("image/var/lib/kept", "kept\n")?;
+    world.put("views/.statelite/litefile", "tmpfs /etc/\n")?;
+    let mut mounts = Vec::new();
+    for (store, name) in [("vol", "tmpfs"), ("per", "persistent")] {
+        let at = world.dir(&format!("views/.statelite/{name}"))?;
+        rustix::mount::mount_bind(world.at(store), &at)?;
+        mounts.push(at);
+    }
+    world.spec.views = Some(world.at("views"));
+    let outcome = look_at_views(&mut world);
+    drop(world.stop());
+    for at in mounts {
+        rustix::mount::unmount(&at, rustix::mount::UnmountFlags::DETACH)?;
+    }
+    outcome
+}
+
+fn look_at_views(world: &mut World) -> Result<()> {
+    world.start()?;
+    append(world.m("etc/motd"), b"mine\n")?;
+    same(read(world.m("var/lib/kept"))?, "kept\n", "seeded")?;
+    same(
+        names(world.m(".statelite"))?,
+        ["litefile", "persistent", "tmpfs"],
+        "/.statelite",
+    )?;
+    same(
+        read(world.m(".statelite/litefile"))?,
+        "tmpfs /etc/\n",
+        "litefile",
+    )?;
+    same(
+        read(world.m(".statelite/tmpfs/etc/motd"))?,
+        "image\nmine\n",
+        "volatile store",
+    )?;
+    same(
+        read(world.m(".statelite/persistent/var/lib/kept"))?,
+        "kept\n",
+        "persistent store",
+    )?;
+    fails(fs::remove_file(world.m(".statelite/litefile")), Errno::ROFS)?;
+    fails(
+        fs::write(world.m(".statelite/persistent/var/lib/kept"), "x"),
+        Errno::ROFS,
+    )?;
+    ensure!(
+        world.explain("/.statelite/litefile")?.contains("views"),
+        "explain names the layer"
+    );
+    Ok(())
+}

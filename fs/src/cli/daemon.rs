@@ -90,6 +90,7 @@ fn absolute(args: &mut MountArgs) -> anyhow::Result<()> {
         &mut args.work,
         &mut args.persistent,
         &mut args.local,
+        &mut args.views,
         &mut args.log,
     ] {
         path.iter_mut().for_each(fix);

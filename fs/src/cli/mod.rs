@@ -3,6 +3,7 @@
 pub mod daemon;
 pub mod demo;
 pub mod docs;
+pub mod http;
 pub mod query;
 
 use crate::config::args::{MountArgs, PolicyArgs};
@@ -95,6 +96,9 @@ pub struct StatusArgs {
     /// Print metrics in the Prometheus text format
     #[arg(long)]
     pub prometheus: bool,
+    /// Answer one HTTP request from standard input with the Prometheus text (for a systemd socket)
+    #[arg(long, conflicts_with_all = ["json", "prometheus"])]
+    pub http: bool,
 }
 
 /// Arguments of `reload`.

@@ -107,6 +107,9 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let Answer::Status(status) = client::ask(&mount, &Request::Status)? else {
         bail!("unexpected answer");
     };
+    if args.http {
+        return super::http::answer(&status.prometheus());
+    }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&status)?);
     } else if args.prometheus {

@@ -112,6 +112,10 @@ pub struct MountArgs {
     #[arg(long, value_name = "DIR", help_heading = "Layers")]
     pub local: Option<PathBuf>,
 
+    /// Directory whose `.statelite` shows, read-only, at /.statelite, with what is mounted in it
+    #[arg(long, value_name = "DIR", help_heading = "Layers")]
+    pub views: Option<PathBuf>,
+
     /// How soon edits of image and trees show [default: live]
     #[arg(long, value_name = "WHEN", help_heading = "Layers")]
     pub freshness: Option<Freshness>,
@@ -233,6 +237,7 @@ impl MountArgs {
             volatile_size: self.volatile_size.or(base.volatile_size),
             persistent: self.persistent.or(base.persistent),
             local: self.local.or(base.local),
+            views: self.views.or(base.views),
             freshness: self.freshness.or(base.freshness),
             policy: self.policy.over(base.policy),
             foreground: self.foreground || base.foreground,

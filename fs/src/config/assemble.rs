@@ -7,7 +7,7 @@ use crate::overlay::Settings;
 use crate::overlay::ident::{self, LayerId};
 use crate::overlay::layer::{Freshness, Layer};
 use crate::overlay::store::Store;
-use crate::overlay::view::Layers;
+use crate::overlay::view::{self, Layers};
 use crate::sys::mountfd;
 use anyhow::{Context as _, anyhow, bail};
 use statelite_policy::{
@@ -99,6 +99,14 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
             Some(Arc::new(store.with_context(|| {
                 format!("local store {}", path.display())
             })?))
+        }
+        (None, None) => None,
+    };
+    layers.views = match (previous.and_then(|p| p.views.clone()), &args.views) {
+        (Some(views), _) => Some(views),
+        (None, Some(path)) => {
+            let views = Layer::open_views(path).with_context(|| path.display().to_string())?;
+            Some(Arc::new(views))
         }
         (None, None) => None,
     };
@@ -254,6 +262,9 @@ fn resolve(args: &MountArgs) -> anyhow::Result<Resolved> {
         }
     }
     rules.extend(given);
+    if args.views.is_some() && !rules.iter().any(|rule| rule.path == view::VIEWS) {
+        rules.push(view::views_rule());
+    }
     Ok(Resolved {
         rules,
         trees,

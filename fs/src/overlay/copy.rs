@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 /// A file to be copied: entry `name` of `dir`.
 #[derive(Debug)]
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     pub dir: BorrowedFd<'a>,
     pub name: &'a [u8],
 }
@@ -72,7 +72,7 @@ fn create_private(to: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
 }
 
 /// Copies `size` bytes, holes as holes. Returns the bytes copied.
-pub(super) fn copy_data(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<u64> {
+pub(crate) fn copy_data(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<u64> {
     let mut at = 0;
     let mut copied = 0;
     while at < size {
@@ -169,7 +169,7 @@ pub(super) fn copy_xattrs(
 
 /// Gives entry `name` of `to` the owner, attributes, mode and times of `source`. The owner comes
 /// first, as changing it clears file capabilities and set-id bits.
-pub(super) fn clone_attributes(
+pub(crate) fn clone_attributes(
     source: &Source<'_>,
     to: BorrowedFd<'_>,
     name: &[u8],

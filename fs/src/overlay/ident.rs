@@ -24,6 +24,8 @@ pub const PERSISTENT: LayerId = 4;
 pub const LOCAL: LayerId = 5;
 /// Files that exist in no layer: shown parents of listed paths, concatenations, `/etc/mtab`.
 pub const SYNTHETIC: LayerId = 6;
+/// What is shown at `/.statelite`.
+pub const VIEWS: LayerId = 7;
 /// First litetree layer; the others follow.
 pub const FIRST_TREE: LayerId = 16;
 /// Numbers given out when an identity is taken.

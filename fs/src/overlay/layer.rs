@@ -104,6 +104,15 @@ impl Layer {
         Layer::from_root(id, label, path, freshness, root)
     }
 
+    /// Opens the directory that has what shows at `/.statelite`, with the stores mounted in it.
+    ///
+    /// # Errors
+    /// As [`Layer::open`].
+    pub fn open_views(path: &Path) -> Result<Layer> {
+        let root = mountfd::open_root_with_mounts(path)?;
+        Layer::from_root(ident::VIEWS, "views".into(), path, Freshness::Live, root)
+    }
+
     /// Makes a layer of an open root directory that was found at `path`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::layer::Layer;
 use super::region::Region;
 use super::store::Store;
 use rustc_hash::FxHashMap;
-use statelite_policy::{Placement, PolicyTree, Pos, Rule};
+use statelite_policy::{Flavour, Origin, Placement, PolicyTree, Pos, Rule};
 use std::sync::Arc;
 
 /// The layers a view is made of.
@@ -20,7 +20,12 @@ pub struct Layers {
     pub persistent: Option<Arc<Store>>,
     /// The local disk.
     pub local: Option<Arc<Store>>,
+    /// What an administrator looks for in `/.statelite`: tables, log, and the stores as they are.
+    pub views: Option<Arc<Layer>>,
 }
+
+/// Where [`Layers::views`] shows.
+pub const VIEWS: &str = "/.statelite";
 
 impl Layers {
     /// Trees in priority order, then the image.
@@ -122,8 +127,12 @@ impl View {
                 });
             }
             let path = rule.path.as_bytes();
+            let sources = match &layers.views {
+                Some(views) if is_views(rule) => [Arc::clone(views)].into(),
+                _ => Arc::clone(&merged),
+            };
             let old = previous.and_then(|v| v.regions.get(&v.policy.position(path)?));
-            let region = Region::new(path, Some(rule.clone()), store, Arc::clone(&merged));
+            let region = Region::new(path, Some(rule.clone()), store, sources);
             regions.insert(pos, keep(region, old));
         }
         Ok(View {
@@ -175,6 +184,25 @@ impl View {
     pub fn regions(&self) -> impl Iterator<Item = &Arc<Region>> {
         self.regions.values()
     }
+}
+
+/// The rule that shows the views; a row of a table for the same path wins over it.
+#[must_use]
+pub fn views_rule() -> Rule {
+    Rule {
+        path: VIEWS.to_owned(),
+        directory: true,
+        placement: Placement::Tree,
+        flavour: Flavour::Bind,
+        option: "ro".to_owned(),
+        origin: Origin::Implied(VIEWS_REASON),
+    }
+}
+
+const VIEWS_REASON: &str = "/.statelite shows the node's tables, log and stores";
+
+fn is_views(rule: &Rule) -> bool {
+    matches!(rule.origin, Origin::Implied(why) if why == VIEWS_REASON)
 }
 
 fn needs_store(rule: &Rule) -> bool {

@@ -26,7 +26,20 @@ pub struct Root {
 /// # Errors
 /// Whatever opening the directory gives: `ENOENT`, `ENOTDIR`, `EACCES`, ...
 pub fn open_root(dir: &Path, read_only: bool) -> Result<Root> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    open(dir, read_only, false)
+}
+
+/// The same, read-only and with everything that is mounted below `dir`.
+///
+/// # Errors
+/// As [`open_root`].
+pub fn open_root_with_mounts(dir: &Path) -> Result<Root> {
+    open(dir, true, true)
+}
+
+fn open(dir: &Path, read_only: bool, recursive: bool) -> Result<Root> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     match open_tree(CWD, dir, flags) {
         Ok(tree) => {
             // A detached clone is not yet owned by a path; open "." to check it is a directory.
@@ -37,7 +50,7 @@ pub fn open_root(dir: &Path, read_only: bool) -> Result<Root> {
                 Mode::empty(),
             )?;
             if read_only {
-                set_read_only(&tree)?;
+                set_read_only(&tree, recursive)?;
             }
             drop(fd);
             Ok(Root {
@@ -76,8 +89,9 @@ pub fn tmpfs(size: Option<&str>) -> Result<OwnedFd> {
     rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
-/// Makes a detached mount read-only, so that not even a bug here can write to an image.
-fn set_read_only(tree: impl AsFd) -> Result<()> {
+/// Makes a detached mount (and those below it, if asked) read-only, so that not even a bug here can write to an image.
+fn set_read_only(tree: impl AsFd, recursive: bool) -> Result<()> {
+    let below = if recursive { libc::AT_RECURSIVE } else { 0 };
     let attr = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_RDONLY,
         attr_clr: 0,
@@ -91,7 +105,7 @@ fn set_read_only(tree: impl AsFd) -> Result<()> {
             libc::SYS_mount_setattr,
             tree.as_fd().as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
+            libc::AT_EMPTY_PATH | below,
             &attr,
             std::mem::size_of::<libc::mount_attr>(),
         )

@@ -1,0 +1,10 @@
+#!/bin/sh
+# The root is ours if the command line is one that nodeset writes, or has keys of ours.
+if getarg XCAT= >/dev/null || getarg NFSROOT= >/dev/null || getarg statelite.policy= >/dev/null; then
+    # Keeps dracut from looking for a device of this name.
+    root=statelite
+    # shellcheck disable=SC2034
+    rootok=1
+    # shellcheck disable=SC2034
+    netroot=
+fi

@@ -1,0 +1,183 @@
+//! The stock script's own log of a run over these files is the sample; ours must be the same to the byte.
+
+use super::place::{Places, persistent_dir};
+use super::{Hands, Script};
+use statelite_policy::Dialect;
+use std::fs;
+use std::path::Path;
+
+/// Mounts nothing: the sample was made with `mount` left out, too.
+#[derive(Default)]
+struct Stubbed {
+    binds: usize,
+    said: Vec<String>,
+}
+
+impl Hands for Stubbed {
+    fn bind(&mut self, _: &Path, _: &Path, _: bool) -> std::io::Result<()> {
+        self.binds += 1;
+        Ok(())
+    }
+
+    fn say(&mut self, message: &str) {
+        self.said.push(message.to_owned());
+    }
+}
+
+struct Node {
+    dir: tempfile::TempDir,
+    places: Places,
+    hands: Stubbed,
+}
+
+impl Node {
+    fn new(dialect: Dialect) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("sysroot").display().to_string();
+        fs::create_dir_all(format!("{root}/.statelite/tmpfs")).unwrap();
+        fs::create_dir_all(format!("{root}/.statelite/persistent")).unwrap();
+        let trees = ["s1/hi", "s2/lo"].map(|tree| format!("/.statelite/mnt/{tree}"));
+        Self {
+            dir,
+            places: Places {
+                root,
+                trees: trees.to_vec(),
+                persistent: persistent_dir("n1", dialect),
+            },
+            hands: Stubbed::default(),
+        }
+    }
+
+    fn file(&self, path: &str, content: &str) {
+        let path = format!("{}{path}", self.places.root);
+        fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn run(&mut self, lines: &[(&str, &str)], dialect: Dialect) -> String {
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|(option, path)| ((*option).to_owned(), (*path).to_owned()))
+            .collect();
+        let mut log = Vec::new();
+        let mut script = Script {
+            places: &self.places,
+            hands: &mut self.hands,
+            log: &mut log,
+        };
+        script.run(&lines, dialect);
+        let prefix = self.dir.path().join("sysroot").display().to_string();
+        String::from_utf8(log).unwrap().replace(&prefix, "/sysroot")
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(format!("{}{path}", self.places.root)).unwrap()
+    }
+}
+
+#[test]
+fn the_log_is_the_stock_scripts() {
+    let mut node = Node::new(Dialect::Current);
+    for (path, content) in [
+        ("/.statelite/mnt/s1/hi/etc/con", "one\n"),
+        ("/.statelite/mnt/s2/lo/etc/con", "two\n"),
+        ("/.statelite/mnt/s1/hi/dir/a", "hi"),
+        ("/.statelite/mnt/s2/lo/dir/a", "lo"),
+        ("/.statelite/mnt/s2/lo/dir/.dot", "dropped"),
+        ("/.statelite/mnt/s1/hi/etc/one", "1"),
+        ("/.default/etc/ro", "ro"),
+        ("/.default/etc/one2", "2"),
+        ("/.default/var/p/x", "x"),
+        ("/.default/var/p/c/y", "y"),
+    ] {
+        node.file(path, content);
+    }
+    let lines = [
+        ("con", "/etc/con"),
+        ("tmpfs", "/dir/"),
+        ("rw", "/etc/one"),
+        ("ro", "/etc/ro"),
+        ("link,persistent", "/etc/one2"),
+        ("tmpfs", "/var/p/"),
+        ("persistent", "/var/p/c/"),
+    ];
+    let log = node.run(&lines, Dialect::Current);
+    assert_eq!(log, include_str!("statelite.log.sample"));
+    assert_eq!(node.hands.said, Vec::<String>::new());
+    assert_eq!(node.read("/.statelite/tmpfs/etc/con"), "one\ntwo\n");
+    // The last tree wins, and top-level dot files get lost.
+    assert_eq!(node.read("/.statelite/tmpfs/dir/a"), "lo");
+    let dot = format!("{}/.statelite/tmpfs/dir/.dot", node.places.root);
+    assert!(!Path::new(&dot).exists());
+    assert_eq!(node.read("/.statelite/persistent/var/p/c/y"), "y");
+}
+
+#[test]
+fn what_is_stored_is_not_copied_again() {
+    let mut node = Node::new(Dialect::Current);
+    node.file("/.default/etc/keep", "image");
+    node.file("/.statelite/persistent/etc/keep", "mine");
+    let log = node.run(&[("persistent", "/etc/keep")], Dialect::Current);
+    assert_eq!(
+        log,
+        "mount --bind /sysroot/.statelite/persistent/etc/keep /sysroot/etc/keep\n"
+    );
+    assert_eq!(node.read("/.statelite/persistent/etc/keep"), "mine");
+}
+
+#[test]
+fn the_words_of_2010() {
+    let mut node = Node::new(Dialect::Seed2010);
+    for name in ["def", "tmp", "bind", "pers", "bpers", "ro"] {
+        node.file(&format!("/.default/etc/{name}"), name);
+    }
+    let lines = [
+        ("tmpfs,rw", "/etc/def"),
+        ("tmpfs", "/etc/tmp"),
+        ("bind", "/etc/bind"),
+        ("persistent", "/etc/pers"),
+        ("bind,persistent", "/etc/bpers"),
+        ("ro", "/etc/ro"),
+        ("con", "/etc/none"),
+    ];
+    let log = node.run(&lines, Dialect::Seed2010);
+    let wanted = "\
+mkdir -p /sysroot/.statelite/tmpfs/etc
+cp -a /sysroot/.default/etc/def /sysroot/.statelite/tmpfs/etc/def
+cp -a /sysroot/.default/etc/bind /sysroot/.statelite/tmpfs/etc/bind
+mount --bind /sysroot/.statelite/tmpfs/etc/bind /sysroot/etc/bind
+mkdir -p /sysroot/.statelite/persistent/n1/etc
+cp -a /sysroot/.default/etc/pers /sysroot/.statelite/persistent/n1/etc/pers
+ln -sf /.statelite/persistent/n1/etc/pers /sysroot/.statelite/tmpfs/etc/pers
+cp -a /sysroot/.default/etc/bpers /sysroot/.statelite/persistent/n1/etc/bpers
+mount --bind /sysroot/.statelite/persistent/n1/etc/bpers /sysroot/etc/bpers
+ln -sf /.default/etc/ro /sysroot/.statelite/tmpfs/etc/ro
+";
+    assert_eq!(log, wanted);
+    assert_eq!(node.hands.binds, 2);
+    assert_eq!(
+        node.hands.said,
+        ["/etc/none is in no tree and not in /.default: passed over"]
+    );
+}
+
+#[test]
+fn a_copy_keeps_mode_times_and_links() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let mut node = Node::new(Dialect::Current);
+    node.file("/.default/var/d/sub/f", "content");
+    let root = node.places.root.clone();
+    let file = format!("{root}/.default/var/d/sub/f");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("sub/f", format!("{root}/.default/var/d/l")).unwrap();
+    node.run(&[("link", "/var/d/")], Dialect::Current);
+    let copy = fs::metadata(format!("{root}/.statelite/tmpfs/var/d/sub/f")).unwrap();
+    let original = fs::metadata(&file).unwrap();
+    assert_eq!(copy.mode(), original.mode());
+    assert_eq!(
+        (copy.mtime(), copy.mtime_nsec()),
+        (original.mtime(), original.mtime_nsec())
+    );
+    let link = fs::read_link(format!("{root}/.statelite/tmpfs/var/d/l")).unwrap();
+    assert_eq!(link, Path::new("sub/f"));
+}

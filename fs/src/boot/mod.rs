@@ -1,0 +1,3 @@
+//! Booting: from the kernel command line to a mounted root.
+
+pub mod links;
