@@ -42,7 +42,7 @@ pub fn is_init(args: &[String]) -> bool {
 pub fn run(args: &[String]) -> ! {
     let mounted = mount_all();
     // Ten messages in five seconds are not enough while booting; systemd sets it too.
-    let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on");
+    let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
     let text = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
     super::log::start(text.contains("statelite.debug"));
     for error in mounted {

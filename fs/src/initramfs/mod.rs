@@ -16,7 +16,7 @@ pub mod elf;
 pub mod modules;
 pub mod unpack;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use archive::Archive;
 use modules::Tree;
 use std::path::{Path, PathBuf};
@@ -132,7 +132,9 @@ fn mode_of(path: &Path) -> anyhow::Result<u32> {
 fn read_static(path: &Path) -> anyhow::Result<Vec<u8>> {
     let program = read(path)?;
     match elf::interpreter(&program) {
-        Ok(None) => Ok(program),
+        Ok(None) => {
+            elf::without_sections(program).map_err(|why| anyhow!("{}: {why}", path.display()))
+        }
         Ok(Some(loader)) => bail!(
             "{}: not linked statically (it needs {loader}), so it cannot run in an initramfs; build it with \
              RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-gnu",

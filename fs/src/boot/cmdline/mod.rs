@@ -325,6 +325,9 @@ fn with_options(text: &str) -> Result<(Source, Vec<String>), String> {
         Some(rest) => rest.find("]:").map(|at| at + 2),
         None => text.find(':'),
     };
+    if text.starts_with('/') {
+        return Err("no server is named: expected SERVER:DIR".into());
+    }
     let Some(dir) = server_end.and_then(|at| text.get(at + 1..)) else {
         return Err("expected SERVER:DIR".into());
     };

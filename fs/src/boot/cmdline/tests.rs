@@ -150,7 +150,7 @@ fn words_that_cannot_be_followed_are_named() {
         ("STATEMNT=cnfs", "neither server:dir"),
         ("XCAT=fe80::1:3001", "brackets"),
         ("XCAT=mn:many", "port"),
-        ("root=nfs:/a:ro", "nothing before"),
+        ("root=nfs:/a:ro", "no server is named"),
         (
             "ip=10.0.0.2::10.0.0.1:255.0.255.0:n:eth0:none",
             "no network mask",
