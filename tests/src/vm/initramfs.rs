@@ -78,18 +78,52 @@ fn modules(kernel: &Files) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Writes the initramfs of `statelitefs initramfs` to the file `to`.
+/// Writes the initramfs of `statelitefs initramfs` to the file `to`; with a certificate, nodes verify the management
+/// server.
 ///
 /// # Errors
 /// With the program's words.
-pub fn statelitefs(kernel: &Files, to: &Path) -> Result<()> {
+pub fn statelitefs(kernel: &Files, ca: Option<&Path>, to: &Path) -> Result<()> {
     let modules = kernel.root.join("lib/modules").join(&kernel.release);
-    Cmd::new(crate::paths::statelitefs()?)
+    let mut cmd = Cmd::new(static_binary()?)
         .arg("initramfs")
-        .arg("--modules")
+        .arg("--modules-dir")
         .arg(modules)
-        .arg("--output")
-        .arg(to)
-        .check()?;
+        .args(["--busybox", "/bin/busybox", "--output"])
+        .arg(to);
+    if let Some(ca) = ca {
+        cmd = cmd.arg("--ca").arg(ca);
+    }
+    cmd.check()?;
     Ok(())
 }
+
+/// The program, linked statically: what `STATELITEFS_STATIC` names, or built here.
+fn static_binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("STATELITEFS_STATIC") {
+        return Ok(path.into());
+    }
+    let target = crate::paths::target_dir()?;
+    Cmd::new("cargo")
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "-p",
+            "statelitefs",
+            "--bin",
+            "statelitefs",
+        ])
+        // With a target named, build scripts and macros are left as they are.
+        .args(["--target", TARGET, "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("CARGO_TARGET_DIR", &target)
+        .limit(std::time::Duration::from_secs(1200))
+        .check()
+        .context("the static statelitefs")?;
+    Ok(target.join(TARGET).join("release/statelitefs"))
+}
+
+/// What this machine is.
+const TARGET: &str = "x86_64-unknown-linux-gnu";

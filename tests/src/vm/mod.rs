@@ -31,6 +31,7 @@ pub mod packages;
 pub mod qemu;
 pub mod shell;
 pub mod site;
+pub mod xcatd;
 
 use std::fs::File;
 use std::path::PathBuf;

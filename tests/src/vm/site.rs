@@ -278,7 +278,7 @@ impl Site {
         let files = kernel.files()?;
         match kind {
             Mode::Overlay => initramfs::overlay(&files, &path.with_extension("d"), &path)?,
-            Mode::Fuse | Mode::Links => initramfs::statelitefs(&files, &path)?,
+            Mode::Fuse | Mode::Links => initramfs::statelitefs(&files, None, &path)?,
         }
         made.insert((kernel, kind), path.clone());
         Ok(path)
