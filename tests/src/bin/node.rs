@@ -1,5 +1,6 @@
 //! Boots a diskless node in a virtual machine and gives you its shell.
 
+use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
@@ -9,6 +10,8 @@ use statelite_tests::vm::kernel::Kernel;
 use statelite_tests::vm::node::{BOOT, Node};
 use statelite_tests::vm::site::{Mode, Nfs, Site, Spec};
 use statelite_tests::vm::{self, image, packages};
+
+const COOKBOOK: &str = include_str!("../../tests/data/litefile.seed.redhat.csv");
 
 /// Boots a diskless node in a virtual machine and gives you its shell. Needs root, and a Debian 12 machine.
 ///
@@ -28,6 +31,12 @@ struct Args {
     /// The NFS version of the image's mount.
     #[arg(long, value_enum, default_value = "3")]
     nfs: Nfs,
+    /// The litefile table, in tabdump form; the default is the cookbook's.
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// A directory that comes before the image, as if it were in litetree (repeatable).
+    #[arg(long, value_name = "DIR")]
+    tree: Vec<PathBuf>,
     /// More words for the kernel's command line.
     #[arg(long)]
     append: Vec<String>,
@@ -74,6 +83,15 @@ fn run(args: &Args) -> Result<ExitCode> {
         spec.nfs.version(),
         site.logs().display()
     );
+    let table = match &args.table {
+        Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
+        None => COOKBOOK.to_owned(),
+    };
+    let mut trees = Vec::new();
+    for (number, tree) in (1..).zip(&args.tree) {
+        trees.push(site.add_tree(&number.to_string(), tree)?);
+    }
+    let _server = site.manage(&spec, &table, &trees)?;
     let start = Instant::now();
     let mut node = site.boot(&spec)?;
     node.wait_shell(BOOT)?;

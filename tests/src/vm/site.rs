@@ -11,6 +11,7 @@ use super::kernel::Kernel;
 use super::nfs::{Export, NfsServer};
 use super::node::Node;
 use super::qemu::{Machine, Start};
+use super::xcatd::{self, Authority, Tables, Xcatd};
 use super::{image, initramfs, packages};
 use crate::{paths, scratch};
 
@@ -56,6 +57,8 @@ pub struct Spec {
     pub more: Vec<String>,
     /// Memory in MiB.
     pub memory: u32,
+    /// Whether it has the certificate with which it can tell a true management server.
+    pub verify: bool,
 }
 
 /// The servers, and the files that they give away.
@@ -63,7 +66,8 @@ pub struct Spec {
 pub struct Site {
     /// Node consoles and other logs stay here.
     logs: PathBuf,
-    initrds: Mutex<BTreeMap<(Kernel, Mode), PathBuf>>,
+    authority: Arc<Authority>,
+    initrds: Mutex<BTreeMap<(Kernel, Mode, bool), PathBuf>>,
     images: NfsServer,
     states: NfsServer,
     cage: Arc<Cage>,
@@ -104,6 +108,7 @@ impl Spec {
             nfs: Nfs::V3,
             more: Vec::new(),
             memory: 1024,
+            verify: true,
         }
     }
 
@@ -175,6 +180,7 @@ impl Site {
         let states = start("states", STATES, &[export("state", true)])?;
         Ok(Self {
             logs,
+            authority: Arc::new(Authority::new()?),
             initrds: Mutex::default(),
             images,
             states,
@@ -193,6 +199,19 @@ impl Site {
     #[must_use]
     pub fn trees(&self) -> PathBuf {
         self.dir.path().join("trees")
+    }
+
+    /// Copies a directory to the image server, and returns it as litetree has it.
+    ///
+    /// # Errors
+    /// When it cannot be copied, for instance because the name is taken.
+    pub fn add_tree(&self, name: &str, from: &Path) -> Result<String> {
+        let to = self.trees().join(name);
+        crate::cmd::Cmd::new("cp")
+            .arg("-aT")
+            .args([from, &to])
+            .check()?;
+        Ok(format!("{IMAGES}:/trees/{name}"))
     }
 
     /// What the persistent directories are below, one per node.
@@ -230,7 +249,7 @@ impl Site {
     pub fn boot(&self, spec: &Spec) -> Result<Node> {
         let kernel = spec.kernel.files()?;
         let start = Start::Direct {
-            initrd: self.initrd(spec.kernel, spec.mode)?,
+            initrd: self.initrd(spec)?,
             kernel: kernel.vmlinuz,
             cmdline: spec.cmdline(),
         };
@@ -256,31 +275,39 @@ impl Site {
         Ok(node)
     }
 
-    /// The initramfs for a kernel and a mode, made the first time.
+    /// A management server for this node that knows these tables.
+    ///
+    /// # Errors
+    /// When it has one already.
+    pub fn manage(&self, spec: &Spec, litefile: &str, litetree: &[String]) -> Result<Xcatd> {
+        let tables = Tables::new(&spec.name(), litefile, litetree)?;
+        Xcatd::start(&self.cage, &self.authority, &spec.management(), tables)
+    }
+
+    /// The initramfs for a node, made the first time.
     ///
     /// # Errors
     /// When a module or a program is missing.
-    pub fn initrd(&self, kernel: Kernel, mode: Mode) -> Result<PathBuf> {
+    pub fn initrd(&self, spec: &Spec) -> Result<PathBuf> {
         // Link mode boots with the same one as FUSE mode.
-        let kind = if mode == Mode::Links {
-            Mode::Fuse
-        } else {
-            mode
-        };
+        let baseline = spec.mode == Mode::Overlay;
+        let kind = if baseline { Mode::Overlay } else { Mode::Fuse };
+        let key = (spec.kernel, kind, spec.verify);
         let mut made = self.initrds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = made.get(&(kernel, kind)) {
+        if let Some(path) = made.get(&key) {
             return Ok(path.clone());
         }
-        let path = self
-            .dir
-            .path()
-            .join(format!("initrd-{kernel}-{}", kind.name()));
-        let files = kernel.files()?;
-        match kind {
-            Mode::Overlay => initramfs::overlay(&files, &path.with_extension("d"), &path)?,
-            Mode::Fuse | Mode::Links => initramfs::statelitefs(&files, None, &path)?,
+        let number = made.len();
+        let path = self.dir.path().join(format!("initrd-{number}"));
+        let files = spec.kernel.files()?;
+        if baseline {
+            initramfs::overlay(&files, &path.with_extension("d"), &path)?;
+        } else {
+            let ca = self.dir.path().join("ca.pem");
+            xcatd::write_ca(&self.authority, &ca)?;
+            initramfs::statelitefs(&files, spec.verify.then_some(ca.as_path()), &path)?;
         }
-        made.insert((kernel, kind), path.clone());
+        made.insert(key, path.clone());
         Ok(path)
     }
 }
