@@ -8,6 +8,7 @@ pub mod list;
 
 use super::{Context, report};
 use crate::noderange;
+use crate::resolve::given;
 use crate::tables::Site;
 use change::Changes;
 use clap::{Args, Subcommand};
@@ -130,11 +131,22 @@ pub fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
                 Ok(())
             })
         }
-        Command::Noderm(args) => edit(context, args.force, |site| {
-            let nodes = noderange::expand_local(site, &args.range)?;
-            change::remove(site, &nodes);
-            Ok(())
-        }),
+        Command::Noderm(args) => {
+            let mut removed = Vec::new();
+            let done = edit(context, args.force, |site| {
+                removed = noderange::expand_local(site, &args.range)?;
+                change::remove(site, &removed);
+                Ok(())
+            })?;
+            // A node of that name that comes later is another one.
+            let dir = given::state_dir(&context.global.db);
+            for node in removed {
+                if let Err(error) = given::forget(&dir, &node) {
+                    eprintln!("Warning: what {node} was given stays recorded: {error}");
+                }
+            }
+            Ok(done)
+        }
     }
 }
 

@@ -21,8 +21,8 @@ use regex::{Captures, Regex};
 /// Why a value cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubstitutionError {
-    /// "{0}" is no regular expression: {1}
-    #[error("\"{0}\" is no regular expression: {1}")]
+    /// the pattern "{0}" is not understood: {1}
+    #[error("the pattern \"{0}\" is not understood: {1}")]
     Regex(String, String),
     /// "({0})" cannot be computed: {1}
     #[error("\"({0})\" cannot be computed: {1}")]
@@ -225,7 +225,10 @@ mod tests {
     #[test]
     fn what_cannot_be_computed() {
         for (value, message) in [
-            ("|n(|x|", "\"n(\" is no regular expression: unclosed group"),
+            (
+                "|n(|x|",
+                "the pattern \"n(\" is not understood: unclosed group",
+            ),
             (
                 "|n(\\d+)|($2)|",
                 "\"$2\" is used, but the pattern has only 1 in parentheses",

@@ -61,6 +61,8 @@ A reboot would change n01.
     assert_eq!(cluster.run("diff n02").code, 1, "nothing recorded");
     give(&cluster, "n01");
     assert_eq!(cluster.run("diff n01").code, 0);
+    cluster.good("noderm n01");
+    assert!(!cluster.dir.path().join("given/n01.json").exists());
 }
 
 #[test]

@@ -334,13 +334,13 @@ const CASES: &[(&str, Severity, &str, &str)] = &[
         "regex",
         Refusal,
         "noderes: node,nfsserver\nall,|n(|x|",
-        "noderes: row 1 (\"all\"): column nfsserver: \"n(\" is no regular expression: unclosed group",
+        "noderes: row 1 (\"all\"): column nfsserver: the pattern \"n(\" is not understood: unclosed group",
     ),
     (
         "regex",
         Refusal,
         "noderes: node,nfsserver\nall,/n(?=1)/x/",
-        "noderes: row 1 (\"all\"): column nfsserver: \"n(?=1)\" is no regular expression: look-around, including \
+        "noderes: row 1 (\"all\"): column nfsserver: the pattern \"n(?=1)\" is not understood: look-around, including \
          look-ahead and look-behind, is not supported",
     ),
     (
