@@ -53,15 +53,7 @@ pub fn run(args: &[String]) -> ! {
     let line = cmdline::parse(&text);
     let reboot = line.as_ref().ok().and_then(|line| line.reboot);
     let result = line
-        .map_err(|errors| {
-            anyhow::anyhow!(
-                errors
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join("\n")
-            )
-        })
+        .map_err(|errors| anyhow::anyhow!(start::told(&errors)))
         .and_then(|line| boot(&line, &text, args));
     match result {
         Ok(never) => match never {},
@@ -83,7 +75,7 @@ fn mount_all() -> Vec<String> {
 
 fn boot(line: &CommandLine, text: &str, args: &[String]) -> anyhow::Result<Infallible> {
     let newroot = Path::new(NEWROOT);
-    start::root(line, text, newroot, true)?;
+    start::root(line, text, newroot)?;
     start::pause(line.shell, "before the node's own init starts");
     let init = line.init.clone().unwrap_or_else(|| "/sbin/init".into());
     // Words the kernel did not know are init's.

@@ -1,5 +1,6 @@
 //! The commands. Help, man pages and completions are generated from these definitions.
 
+pub mod boot;
 pub mod daemon;
 pub mod demo;
 pub mod docs;
@@ -53,6 +54,13 @@ pub enum Command {
     ///
     /// Needs root. Changes nothing on the machine and leaves nothing behind.
     Demo(DemoArgs),
+    /// Make the root of a diskless node, in its initramfs
+    ///
+    /// Reads the kernel command line, brings up the network unless that is done, mounts image and
+    /// stores where nobody else sees them, asks for the policy, and mounts the root. Returns when
+    /// the root answers.
+    #[command(after_long_help = crate::boot::cmdline::keys::help())]
+    Boot(boot::BootArgs),
     /// Write a bare initramfs that boots a diskless node
     ///
     /// It holds this program as /init, the kernel modules it needs, and nothing else.
@@ -196,6 +204,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Reload(args) => query::reload(*args),
         Command::Check(args) => query::check(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Boot(args) => boot::run(&args),
         Command::Initramfs(args) => initramfs::run(args),
         Command::Docs(args) => docs::write(&args.dir),
     }
