@@ -23,6 +23,20 @@ pub struct Entry {
     pub ttl: Duration,
 }
 
+/// Whether this is the root or the directory that `/proc` and its like are mounted on.
+///
+/// At shutdown systemd stops every process, this one too, and only then walks `/proc`: the kernel must not ask
+/// anything about the way there. What an edit on the server changes about these directories themselves shows after
+/// a reload.
+fn is_way_to_proc(node: &Node, links: &[super::node::Link]) -> bool {
+    const MOUNTED: [&[u8]; 4] = [b"proc", b"sys", b"dev", b"run"];
+    node.ino == super::ident::ROOT
+        || node.is_dir()
+            && links
+                .iter()
+                .any(|link| link.parent.ino == super::ident::ROOT && MOUNTED.contains(&&*link.name))
+}
+
 impl Overlay {
     /// Attributes of node `ino`.
     ///
@@ -54,6 +68,11 @@ impl Overlay {
             Body::Symlink(_) => FOREVER,
             Body::Concat { .. } => LIVE_TTL.min(region.lower_ttl()),
             Body::Lower { .. } => region.lower_ttl(),
+        };
+        let ttl = if is_way_to_proc(&node, &state.links) {
+            FOREVER
+        } else {
+            ttl
         };
         drop(state);
         Ok(Entry { node, stat, ttl })

@@ -108,6 +108,10 @@ impl Overlay {
             return false;
         };
         let state = node.state.read();
+        if ino == ident::ROOT && state.place.region.lower_ttl() != super::layer::FOREVER {
+            // The kernel is told to believe the root's times; new names must show all the same.
+            return false;
+        }
         match &state.body {
             // Several live sources: a change of one need not show in the time of the first.
             Body::Dir(dir) => {
