@@ -19,6 +19,7 @@ mod install;
 mod journal;
 mod machine;
 mod mounts;
+mod nfs;
 mod peers;
 mod pin;
 mod report;
