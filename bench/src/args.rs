@@ -21,6 +21,8 @@ pub struct Args {
 pub enum Task {
     /// Measure every row on every target of this machine (needs root).
     Local(Local),
+    /// Measure the server of the management side, on loopback.
+    Serve(Serve),
     /// One in-process measurement; `local` starts these, so that they can be given up.
     #[command(hide = true)]
     Op(OpArgs),
@@ -74,6 +76,46 @@ pub struct Local {
     /// Draw the ratios as a chart.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+}
+
+/// Options of `statelite-bench serve`.
+#[derive(Debug, Clone, Group)]
+pub struct Serve {
+    /// Nodes; each has an address of its own in 127.0.0.0/8.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub nodes: u32,
+    /// Seconds in which all of them boot.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub within: u64,
+    /// Listeners to the event stream that are held open.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(0..=15_000))]
+    pub idle: u32,
+    /// Connections that begin TLS and say no more, held open all at once and made anew as they are closed.
+    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u32).range(0..=15_000))]
+    pub half_open: u32,
+    /// Seconds for which connections are held.
+    #[arg(long, default_value_t = 20, value_name = "SECONDS")]
+    pub hold: u64,
+    /// Parts to run; all by default.
+    #[arg(long, value_enum, value_name = "PART,..", value_delimiter = ',')]
+    pub only: Vec<Part>,
+    /// The program to measure [default: `statelite` beside this one].
+    #[arg(long, value_name = "FILE")]
+    pub statelite: Option<PathBuf>,
+    /// Write everything as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Parts of `statelite-bench serve`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Every node boots: state, litefile, litetree.
+    Boot,
+    /// Listeners that wait, and a change of the tables that they all hear of.
+    Idle,
+    /// Half-open TLS connections, and nodes that boot meanwhile.
+    HalfOpen,
 }
 
 /// Arguments of the hidden `op`.

@@ -10,6 +10,7 @@
 //! | [`peers`] | the targets: how each is mounted, where it comes from |
 //! | [`workload`] | the rows: what each does, its unit, its goal |
 //! | [`run`] | rounds, phases, order |
+//! | [`serve`] | the management side's server, with thousands of nodes |
 //! | [`exec`], [`mounts`], [`journal`] | nothing may hang, nothing may stay mounted |
 //! | [`stats`], [`report`] | medians; table, JSON, chart |
 
@@ -24,6 +25,7 @@ mod peers;
 mod pin;
 mod report;
 mod run;
+mod serve;
 mod stats;
 mod tree;
 mod workload;
@@ -39,6 +41,7 @@ use crate::args::{Args, Local, OpArgs, Task};
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Local(local) => measure(&local),
+        Task::Serve(serve) => serve::measure(&serve),
         Task::Op(op) => one_loop(&op),
         Task::Janitor { journal } => journal::clean_up_after_parent(&journal),
     };

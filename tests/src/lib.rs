@@ -55,6 +55,7 @@ pub mod scratch;
 pub mod suite;
 pub mod target;
 pub mod tools;
+pub mod vm;
 
 /// Whether this process may mount; says so loudly on stderr when it may not.
 #[must_use]

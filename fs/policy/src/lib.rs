@@ -14,6 +14,7 @@
 //! | [`policy`] | [`build`] for one node, [`check`] for a whole table |
 //! | [`plan`] | what changes between two policies |
 //! | [`wire`] | what xCAT's servers and nodes say to each other |
+//! | [`lines`] | a policy from the lines that a server gives a node |
 //! | [`rule_arg`] | `PATH=OPTION` from a command line |
 //!
 //! A table is taken whole or not at all: [`build`] returns either a complete policy or every [`Refusal`] it found.
@@ -31,6 +32,7 @@
 //! ```
 
 pub mod csv;
+pub mod lines;
 mod litefile;
 mod litetree;
 pub mod merge;

@@ -91,7 +91,7 @@ proptest! {
         }
         let table = Table { file: "t".into(), columns, rows: records };
         let back = csv::parse("t", csv::write(&table).as_bytes(), &LITEFILE).unwrap();
-        let lines = |table: &Table| table.rows.iter().map(|row| row.line).collect::<Vec<_>>();
+        let lines = |table: &Table<'_>| table.rows.iter().map(|row| row.line).collect::<Vec<_>>();
         prop_assert_eq!(lines(&back), lines(&table));
     }
 
@@ -124,7 +124,7 @@ proptest! {
 
     #[test]
     fn no_rows_make_the_builder_panic(rows in "([a-z1$.:/#,\"\n]|ALL,|,/a|1,,s:/){0,60}") {
-        let text = |schema: csv::Schema| {
+        let text = |schema: csv::Schema<'_>| {
             let names: Vec<_> = schema.columns.iter().map(|column| column.name).collect();
             format!("#{}\n{rows}", names.join(","))
         };

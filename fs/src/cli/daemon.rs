@@ -104,6 +104,7 @@ pub fn absolute_policy(policy: &mut crate::config::args::PolicyArgs, here: &Path
     let fix = |path: &mut PathBuf| *path = here.join(&*path);
     policy.tree.iter_mut().for_each(fix);
     policy.tables.iter_mut().for_each(fix);
+    policy.lines.iter_mut().for_each(fix);
     policy.mnt.iter_mut().for_each(fix);
 }
 
@@ -226,7 +227,7 @@ fn detach_output() -> anyhow::Result<()> {
 }
 
 /// As many descriptors as the system lets us have: open files of all processes are ours too.
-fn raise_limits() {
+pub(crate) fn raise_limits() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -239,7 +240,7 @@ fn raise_limits() {
 }
 
 /// Gives up what would let callers' writes exceed quotas and reserved blocks.
-fn drop_capabilities() {
+pub(crate) fn drop_capabilities() {
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     let dropped = capabilities(None).and_then(|mut sets| {
         sets.effective.remove(CapabilitySet::SYS_RESOURCE);
@@ -251,7 +252,7 @@ fn drop_capabilities() {
 }
 
 /// Returns memory after large walks.
-fn keep_house(overlay: &Overlay) {
+pub(crate) fn keep_house(overlay: &Overlay) {
     const EVERY: Duration = Duration::from_secs(2);
     const WORTHWHILE: u64 = 10_000;
     let mut trimmed_at = 0;

@@ -1,9 +1,11 @@
 //! The commands. Help, man pages and completions are generated from these definitions.
 
+pub mod boot;
 pub mod daemon;
 pub mod demo;
 pub mod docs;
 pub mod http;
+pub mod initramfs;
 pub mod query;
 
 use crate::config::args::{MountArgs, PolicyArgs};
@@ -52,6 +54,17 @@ pub enum Command {
     ///
     /// Needs root. Changes nothing on the machine and leaves nothing behind.
     Demo(DemoArgs),
+    /// Make the root of a diskless node, in its initramfs
+    ///
+    /// Reads the kernel command line, brings up the network unless that is done, mounts image and
+    /// stores where nobody else sees them, asks for the policy, and mounts the root. Returns when
+    /// the root answers.
+    #[command(after_long_help = crate::boot::cmdline::keys::help())]
+    Boot(boot::BootArgs),
+    /// Write a bare initramfs that boots a diskless node
+    ///
+    /// It holds this program as /init, the kernel modules it needs, and nothing else.
+    Initramfs(initramfs::InitramfsArgs),
     /// Write man pages and shell completions
     Docs(DocsArgs),
     /// The daemon itself; settings come from standard input
@@ -147,6 +160,9 @@ pub struct DocsArgs {
 
 /// Runs the program with these arguments (the first is its name) and returns its exit status.
 pub fn run(args: Vec<String>) -> i32 {
+    if crate::boot::init::is_init(&args) {
+        crate::boot::init::run(&args);
+    }
     let name = args
         .first()
         .and_then(|name| name.rsplit('/').next())
@@ -188,6 +204,8 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Reload(args) => query::reload(*args),
         Command::Check(args) => query::check(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Boot(args) => boot::run(&args),
+        Command::Initramfs(args) => initramfs::run(args),
         Command::Docs(args) => docs::write(&args.dir),
     }
 }

@@ -34,6 +34,15 @@ pub struct PolicyArgs {
     #[arg(long, value_name = "DIR", help_heading = "Policy")]
     pub tables: Option<PathBuf>,
 
+    /// Directory with `litefile` and `litetree`, the lines that a management server gave this node
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "tables",
+        help_heading = "Policy"
+    )]
+    pub lines: Option<PathBuf>,
+
     /// Name of this node in the tables [default: the host name up to the first dot]
     #[arg(long, value_name = "NAME", help_heading = "Policy")]
     pub node: Option<String>,
@@ -265,6 +274,7 @@ impl PolicyArgs {
         PolicyArgs {
             rule: list(self.rule, base.rule),
             tables: self.tables.or(base.tables),
+            lines: self.lines.or(base.lines),
             node: self.node.or(base.node),
             image_name: self.image_name.or(base.image_name),
             image_groups: self.image_groups.or(base.image_groups),

@@ -235,6 +235,20 @@ fn resolve(args: &MountArgs) -> anyhow::Result<Resolved> {
     let mut persistent = args.persistent.clone();
     let mut warnings = Vec::new();
     let mut rules = Vec::new();
+    if let Some(dir) = &policy.lines {
+        let Policy {
+            tree,
+            layers,
+            warnings: odd,
+            ..
+        } = read_lines(dir, dialect)?;
+        warnings.extend(odd.iter().map(ToString::to_string));
+        let overridden = |rule: &Rule| given.iter().any(|g| g.path == rule.path);
+        rules.extend(tree.rules().filter(|rule| !overridden(rule)).cloned());
+        for layer in &layers {
+            trees.push(locate(policy, &layer.source)?);
+        }
+    }
     if let Some(dir) = &policy.tables {
         let node = identity(policy)?;
         let Policy {
@@ -312,6 +326,30 @@ pub fn read_tables<R>(
     })
 }
 
+/// Reads `litefile` and `litetree` of `dir`; the latter may be missing.
+///
+/// # Errors
+/// Those of reading; every line that cannot be followed.
+fn read_lines(dir: &Path, dialect: Dialect) -> anyhow::Result<Policy> {
+    let read = |name: &str| {
+        let path = dir.join(name);
+        let text = match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && name == "litetree" => {
+                Ok(String::new())
+            }
+            other => other.with_context(|| path.display().to_string()),
+        };
+        text.map(|text| (path.display().to_string(), text))
+    };
+    let (litefile, litetree) = (read("litefile")?, read("litetree")?);
+    let policy = statelite_policy::lines::build(
+        (&litefile.0, &litefile.1),
+        (&litetree.0, &litetree.1),
+        dialect,
+    )?;
+    Ok(policy)
+}
+
 /// Who the node is in the tables.
 fn identity(policy: &PolicyArgs) -> anyhow::Result<NodeIdentity> {
     let name = match &policy.node {
@@ -335,7 +373,7 @@ fn identity(policy: &PolicyArgs) -> anyhow::Result<NodeIdentity> {
     })
 }
 
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = rustix::system::uname()
         .nodename()
         .to_string_lossy()

@@ -6,15 +6,17 @@
 
 use super::ident::{self, LayerId};
 use super::metrics::Counters;
+use super::space::Space;
 use crate::sys::stat::{self, Stat};
 use crate::sys::{Result, mountfd};
+use parking_lot::Mutex;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How soon an edit of a read-only layer shows on the node.
 #[derive(
@@ -86,7 +88,13 @@ pub struct Layer {
     pub counters: Counters,
     root: OwnedFd,
     detached: bool,
+    /// Free space as last asked, and when.
+    space: Mutex<Option<(Instant, Space)>>,
 }
+
+/// How long the free space of a read-only layer on a server is believed. A booting system asks many times a second
+/// what file system this is; nobody waits for space where nothing can be written.
+const SPACE_AGE: Duration = Duration::from_secs(30);
 
 impl Layer {
     /// Opens `path` as a layer.
@@ -140,12 +148,30 @@ impl Layer {
             counters: Counters::default(),
             root: root.fd,
             detached: root.detached,
+            space: Mutex::new(None),
         })
     }
 
     /// The root directory's descriptor.
     pub fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+
+    /// Size and free space of a layer that is only read.
+    ///
+    /// # Errors
+    /// As `statvfs(2)`.
+    pub fn space(&self) -> Result<Space> {
+        let mut known = self.space.lock();
+        if let Some((since, space)) = &*known
+            && self.remote
+            && since.elapsed() < SPACE_AGE
+        {
+            return Ok(*space);
+        }
+        let space = Space::of(self.root())?;
+        *known = Some((Instant::now(), space));
+        Ok(space)
     }
 
     /// Opens `path` (relative to the root, empty for the root itself) with `flags`.

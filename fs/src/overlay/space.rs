@@ -3,19 +3,53 @@
 use super::Overlay;
 use super::node::Body;
 use crate::sys::Result;
-use rustix::fs::StatVfs;
+use rustix::fd::AsFd;
+
+/// What `statvfs` says of a file system; fields as there.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Space {
+    pub f_bsize: u64,
+    pub f_frsize: u64,
+    pub f_blocks: u64,
+    pub f_bfree: u64,
+    pub f_bavail: u64,
+    pub f_files: u64,
+    pub f_ffree: u64,
+    pub f_namemax: u64,
+}
+
+impl Space {
+    /// That of the file system `fd` is on.
+    ///
+    /// # Errors
+    /// As `statvfs(2)`.
+    pub fn of(fd: impl AsFd) -> Result<Space> {
+        let st = rustix::fs::fstatvfs(fd)?;
+        Ok(Space {
+            f_bsize: st.f_bsize,
+            f_frsize: st.f_frsize,
+            f_blocks: st.f_blocks,
+            f_bfree: st.f_bfree,
+            f_bavail: st.f_bavail,
+            f_files: st.f_files,
+            f_ffree: st.f_ffree,
+            f_namemax: st.f_namemax,
+        })
+    }
+}
 
 impl Overlay {
     /// `statvfs` for node `ino`.
     ///
     /// # Errors
     /// I/O errors of the layer.
-    pub fn statfs(&self, ino: u64) -> Result<StatVfs> {
+    pub fn statfs(&self, ino: u64) -> Result<Space> {
         let view = self.view();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
         if let Some(store) = &region.store {
-            return rustix::fs::fstatvfs(store.layer.root());
+            return Space::of(store.layer.root());
         }
         let layer = match node.body() {
             Body::Lower { dir, .. } => Some(dir.layer.clone()),
@@ -23,7 +57,7 @@ impl Overlay {
             _ => None,
         };
         match layer.as_ref().or_else(|| region.sources.last()) {
-            Some(layer) => rustix::fs::fstatvfs(layer.root()),
+            Some(layer) => layer.space(),
             None => Err(rustix::io::Errno::NOSYS),
         }
     }

@@ -7,6 +7,8 @@ pub mod caller;
 pub mod dir;
 pub mod heap;
 pub mod mountfd;
+pub mod namespace;
+pub mod net;
 pub mod procfd;
 pub mod stat;
 pub mod xattr;

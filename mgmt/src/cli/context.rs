@@ -1,5 +1,6 @@
 //! What every command knows: where the tables are, and how to answer.
 
+use crate::tables::{Site, Store};
 use clap::Args;
 
 /// Where the tables are when nothing else is said.
@@ -13,6 +14,7 @@ pub struct Global {
         long,
         global = true,
         env = "STATELITE_DB",
+        hide_env_values = true,
         value_name = "DB",
         default_value = DEFAULT_DB
     )]
@@ -34,5 +36,20 @@ impl Context {
     #[must_use]
     pub fn new(global: Global) -> Self {
         Self { global }
+    }
+    /// The store of the tables.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::open(&self.global.db)?)
+    }
+
+    /// All tables at this moment.
+    ///
+    /// # Errors
+    /// As [`Context::store`], and reading the database.
+    pub fn site(&self) -> anyhow::Result<Site> {
+        Ok(self.store()?.site()?)
     }
 }

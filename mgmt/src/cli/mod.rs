@@ -2,8 +2,17 @@
 //!
 //! Called by a name of its own (`liteimg`, `nodeset`, ...) the program is that command.
 
+pub mod bootconf;
 pub mod context;
+pub mod dnsmasq;
 pub mod docs;
+pub mod genimage;
+pub mod liteimg;
+pub mod nodes;
+pub mod report;
+pub mod resolve;
+pub mod server;
+pub mod tables;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub use context::{Context, Global};
@@ -24,8 +33,28 @@ pub struct Cli {
 /// The commands, by group.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Boot files
+    #[command(flatten)]
+    Bootconf(bootconf::Command),
+    /// About tables
+    #[command(flatten)]
+    Tables(tables::Command),
+    /// Nodes and their values
+    #[command(flatten)]
+    Nodes(nodes::Command),
+    /// What nodes get
+    #[command(flatten)]
+    Resolve(resolve::Command),
+    /// Prepare an image for link mode: links, copies, and the ramdisk form
+    Liteimg(liteimg::Args),
+    /// Images: genimage, copycds and their helpers.
+    #[command(flatten)]
+    Genimage(genimage::Command),
     /// Write man pages and shell completions
     Docs(docs::DocsArgs),
+    /// The server nodes ask, and service nodes
+    #[command(flatten)]
+    Server(server::Command),
 }
 
 /// Runs the program with these arguments (the first is its name) and returns its exit status.
@@ -49,8 +78,15 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
     }
 }
 
-fn dispatch(_context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Bootconf(command) => bootconf::run(context, command),
+        Command::Nodes(command) => nodes::run(context, command),
+        Command::Resolve(command) => resolve::run(context, command),
+        Command::Tables(command) => tables::run(context, command),
+        Command::Liteimg(args) => liteimg::run(context, &args),
+        Command::Genimage(command) => genimage::run(context, command),
         Command::Docs(args) => docs::run(&args),
+        Command::Server(command) => server::run(context, command),
     }
 }

@@ -1,1 +1,10 @@
-//! Service nodes: what they serve, and how tables and files reach them.
+//! Service nodes: which there are, whom they serve, and what they work from.
+//!
+//! - [`service`] says which there are and whom they serve.
+//! - [`prsync`] copies files to them; [`pull`] fetches a snapshot.
+//! - [`snapshot`] is all tables in one file, for when the master is away.
+
+pub mod prsync;
+pub mod pull;
+pub mod service;
+pub mod snapshot;

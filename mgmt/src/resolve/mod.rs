@@ -1,11 +1,34 @@
 //! What one node gets: its image, its litefile rows, its trees and its persistent store.
 //!
 //! The rules are those of `statelite-policy`; here the tables are turned into what it reads.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`input`] | the three tables as one node sees them: commands run, values computed |
+//! | [`command`], [`shell`] | `#CMD=...#` in a cell, and what runs it |
+//! | [`answer`] | the lines a node is told, and their digest |
+//! | [`given`] | what each node was last told |
+//! | [`servers`] | which machines serve a node, and from which directory |
+//! | [`explain`] | why one path is what it is; [`places`] and [`look`] look at trees and images |
+//! | [`difference`] | what changes against what was given |
 
-use crate::tables::schema::{LITEFILE, LITETREE, NODETYPE, OSIMAGE, STATELITE};
+pub mod answer;
+pub mod command;
+pub mod difference;
+pub mod explain;
+pub mod given;
+pub mod input;
+pub mod look;
+pub mod places;
+pub mod servers;
+pub mod shell;
+
+use crate::tables::schema::{LITEFILE, NODETYPE, OSIMAGE};
+use crate::tables::site::ValueError;
 use crate::tables::{Site, Table};
+use command::{CommandError, Run};
+use shell::Shell;
 use statelite_policy::{Dialect, NodeIdentity, Policy, Refusals, Tables};
-use std::collections::BTreeMap;
 
 /// Why a node or an image cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +43,23 @@ pub enum ResolveError {
         node: String,
         /// The column without a value.
         column: &'static str,
+    },
+    /// {0}
+    #[error(transparent)]
+    Value(#[from] Box<ValueError>),
+    /// {table}: row {row}: column {column}: for node {node}: {reason}
+    #[error("{table}: row {row}: column {column}: for node {node}: {reason}")]
+    Command {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        row: String,
+        /// The column.
+        column: &'static str,
+        /// The node.
+        node: String,
+        /// What is wrong.
+        reason: Box<CommandError>,
     },
     /// {0}
     #[error("{0}")]
@@ -44,14 +84,16 @@ pub fn image_of(site: &Site, node: &str) -> Result<String, ResolveError> {
         return Err(ResolveError::NoNode(node.to_owned()));
     }
     let value = |column| {
-        site.node_value(node, &NODETYPE, column)
-            .ok_or(ResolveError::Incomplete {
-                node: node.to_owned(),
-                column,
-            })
+        let found = site.find(node, &NODETYPE, column)?;
+        let found = found.ok_or_else(|| ResolveError::Incomplete {
+            node: node.to_owned(),
+            column,
+        })?;
+        Ok::<_, ResolveError>(found.value)
     };
     let (os, arch, profile) = (value("os")?, value("arch")?, value("profile")?);
-    let method = site.node_value(node, &NODETYPE, "provmethod");
+    let method = site.find(node, &NODETYPE, "provmethod")?;
+    let method = method.map(|found| found.value);
     Ok(match method.as_deref() {
         None | Some("install" | "netboot" | "statelite") => {
             format!("{os}-{arch}-statelite-{profile}")
@@ -60,20 +102,12 @@ pub fn image_of(site: &Site, node: &str) -> Result<String, ResolveError> {
     })
 }
 
-/// Everything the tables can depend on for a node.
+/// Everything the tables can depend on for a node. Commands are not run.
 ///
 /// # Errors
-/// As [`image_of`].
+/// As [`image_of`], and a variable that cannot be computed.
 pub fn identity(site: &Site, node: &str) -> Result<NodeIdentity, ResolveError> {
-    let image = image_of(site, node)?;
-    let groups = site.groups(node).into_iter().map(str::to_owned).collect();
-    Ok(NodeIdentity {
-        name: node.to_owned(),
-        image_groups: image_groups(site, &image),
-        image,
-        groups,
-        variables: variables(site, node),
-    })
+    input::identity(site, node)
 }
 
 fn image_groups(site: &Site, image: &str) -> Option<String> {
@@ -81,34 +115,21 @@ fn image_groups(site: &Site, image: &str) -> Option<String> {
     row.get(&OSIMAGE, "groups").map(str::to_owned)
 }
 
-/// The values of the variables that occur in the tables.
-fn variables(site: &Site, node: &str) -> BTreeMap<String, String> {
-    let mut values = BTreeMap::new();
-    let cells = site
-        .live(&LITETREE)
-        .map(|row| row.get(&LITETREE, "directory"));
-    let cells = cells.chain(
-        site.live(&STATELITE)
-            .map(|row| row.get(&STATELITE, "statemnt")),
-    );
-    for cell in cells.flatten() {
-        for word in cell.split('$').skip(1) {
-            let name = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.');
-            let word = word.split(name).next().unwrap_or_default();
-            if let Some(value) = site.variable(node, word) {
-                values.insert(word.to_owned(), value);
-            }
-        }
-    }
-    values
-}
-
-/// The policy of a node.
+/// The policy of a node. Commands in the tables are run by this machine's shell.
 ///
 /// # Errors
 /// [`ResolveError`], with every refused row.
 pub fn policy(site: &Site, node: &str) -> Result<Policy, ResolveError> {
-    build(site, &identity(site, node)?)
+    policy_with(site, node, &Shell::of(site))
+}
+
+/// The policy of a node; commands in the tables are run by `run`.
+///
+/// # Errors
+/// [`ResolveError`], with every refused row.
+pub fn policy_with(site: &Site, node: &str, run: &dyn Run) -> Result<Policy, ResolveError> {
+    let input = input::Input::of(site, node, run)?;
+    input.build(dialect(site)).map_err(ResolveError::Refused)
 }
 
 /// The policy of an image, without a node: its litefile rows and, as far as they need no node, its trees.
@@ -129,29 +150,8 @@ pub fn image_policy(site: &Site, image: &str) -> Result<Policy, ResolveError> {
     statelite_policy::build(&tables, &identity, dialect(site)).map_err(ResolveError::Refused)
 }
 
-fn build(site: &Site, identity: &NodeIdentity) -> Result<Policy, ResolveError> {
-    let [litefile, litetree, statelite] =
-        [&LITEFILE, &LITETREE, &STATELITE].map(|table| csv(site, table));
-    let tables = Tables {
-        litefile: Some((LITEFILE.name, litefile.as_bytes())),
-        litetree: Some((LITETREE.name, litetree.as_bytes())),
-        statelite: Some((STATELITE.name, statelite.as_bytes())),
-    };
-    statelite_policy::build(&tables, identity, dialect(site)).map_err(ResolveError::Refused)
-}
-
 /// A table as a dump has it.
 #[must_use]
 pub fn csv(site: &Site, table: &Table) -> String {
-    let names: Vec<_> = table.columns.iter().map(|column| column.name).collect();
-    let mut text = format!("#{}\n", names.join(","));
-    for row in site.rows(table) {
-        let cells = row.cells().iter().map(|cell| match cell.as_deref() {
-            Some(value) if !value.is_empty() => format!("\"{}\"", value.replace('"', "\"\"")),
-            _ => String::new(),
-        });
-        text.push_str(&cells.collect::<Vec<_>>().join(","));
-        text.push('\n');
-    }
-    text
+    input::csv(table, site.rows(table))
 }

@@ -4,7 +4,7 @@ use super::Table;
 use serde::{Deserialize, Serialize};
 
 /// A row: one cell per column of its table, in the table's order. NULL is `None`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Row {
     cells: Vec<Option<String>>,
 }

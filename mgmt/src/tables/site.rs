@@ -1,35 +1,102 @@
 //! All tables at one moment, in memory, and the rules by which a node's values are found in them.
 //!
 //! For tables with a row per node (facts §1): the node's own row first, then its groups in the order of
-//! `nodelist.groups`; per column the first non-empty value counts. A value `|a|b|`, or `/a/b/` with exactly three
-//! slashes, is a substitution applied to the node's name.
+//! `nodelist.groups`; per column the first non-empty value counts. A value may be computed from the node's name
+//! ([`super::substitution`]). Rows are found through an index that is made when it is first needed, so that a command
+//! over thousands of nodes does not read thousands of rows for each.
 
 use super::schema::{self, NODELIST, SITE};
+use super::substitution::{Outcome, Substitution, SubstitutionError};
 use super::{Row, Table};
-use regex::Regex;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
+
+pub use super::substitution::substitute;
+
+/// Columns with directories: `/a/b/` is one, not a substitution.
+const DIRECTORIES: [(&str, &str); 3] = [
+    ("statelite", "statemnt"),
+    ("noderes", "nfsdir"),
+    ("noderes", "tftpdir"),
+];
 
 /// All tables at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Site {
-    tables: BTreeMap<&'static str, Vec<Row>>,
+    tables: BTreeMap<&'static str, Rows>,
+}
+
+/// The rows of a table.
+#[derive(Debug, Default)]
+struct Rows {
+    rows: Vec<Row>,
+    /// The live rows by the value of their first key, in order.
+    index: OnceLock<HashMap<String, Vec<usize>>>,
+}
+
+impl Clone for Rows {
+    fn clone(&self) -> Self {
+        Self {
+            rows: self.rows.clone(),
+            index: OnceLock::new(),
+        }
+    }
+}
+
+impl PartialEq for Rows {
+    fn eq(&self, other: &Self) -> bool {
+        self.rows == other.rows
+    }
+}
+
+impl Eq for Rows {}
+
+/// A node's value and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// The value, computed if need be.
+    pub value: String,
+    /// The node or the group whose row has it.
+    pub from: &'a str,
+}
+
+/// {table}: row {row}: column {column}: "{value}" for node {node}: {reason}
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{table}: row {row}: column {column}: \"{value}\" for node {node}: {reason}")]
+pub struct ValueError {
+    /// The node whose value was asked for.
+    pub node: String,
+    /// The table.
+    pub table: &'static str,
+    /// The node or group of the row.
+    pub row: String,
+    /// The column.
+    pub column: String,
+    /// The cell.
+    pub value: String,
+    /// Why it cannot be computed.
+    pub reason: SubstitutionError,
 }
 
 impl Site {
     /// Puts the rows of a table in, in place of those it had.
     pub fn put(&mut self, table: &'static Table, rows: Vec<Row>) {
-        self.tables.insert(table.name, rows);
+        let index = OnceLock::new();
+        self.tables.insert(table.name, Rows { rows, index });
     }
 
     /// Adds a row.
     pub fn add(&mut self, table: &'static Table, row: Row) {
-        self.tables.entry(table.name).or_default().push(row);
+        let rows = self.tables.entry(table.name).or_default();
+        rows.rows.push(row);
+        rows.index = OnceLock::new();
     }
 
     /// The rows of a table, disabled ones too.
     #[must_use]
     pub fn rows(&self, table: &Table) -> &[Row] {
-        self.tables.get(table.name).map_or(&[], Vec::as_slice)
+        let rows = self.tables.get(table.name);
+        rows.map_or(&[], |rows| rows.rows.as_slice())
     }
 
     /// The rows of a table that count.
@@ -37,12 +104,24 @@ impl Site {
         self.rows(table).iter().filter(|row| row.live(table))
     }
 
-    /// The live row with these keys.
+    /// The live row with these keys; the first, should there be several.
     #[must_use]
     pub fn row(&self, table: &Table, key: &[&str]) -> Option<&Row> {
-        self.rows(table)
-            .iter()
-            .find(|row| row.live(table) && row.key(table) == key)
+        let rows = self.tables.get(table.name)?;
+        let index = rows.index.get_or_init(|| {
+            let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+            for (place, row) in rows.rows.iter().enumerate() {
+                if row.live(table) {
+                    let first = table.keys.first().and_then(|key| row.get(table, key));
+                    let first = first.unwrap_or_default().to_owned();
+                    index.entry(first).or_default().push(place);
+                }
+            }
+            index
+        });
+        let places = index.get(key.first().copied().unwrap_or_default())?;
+        let mut found = places.iter().filter_map(|place| rows.rows.get(*place));
+        found.find(|row| row.key(table) == key)
     }
 
     /// A setting of the site.
@@ -72,26 +151,90 @@ impl Site {
         names.filter(|name| !name.is_empty()).collect()
     }
 
-    /// A node's value: from its own row, else from the first of its groups that has one.
+    /// A node's value: from its own row, else from the first of its groups that has one. A value that cannot be
+    /// computed is none; [`Site::find`] says why.
     #[must_use]
     pub fn node_value(&self, node: &str, table: &Table, column: &str) -> Option<String> {
-        let names = std::iter::once(node).chain(self.groups(node));
-        let mut values = names.filter_map(|name| self.row(table, &[name])?.get(table, column));
-        values.next().map(|value| substitute(value, node))
+        let found = self.find(node, table, column).ok().flatten();
+        found.map(|found| found.value)
+    }
+
+    /// A node's value and the row it comes from.
+    ///
+    /// A substitution that does not match the node's name is passed over. One that gives empty text ends the search:
+    /// the node has no value although its groups have one.
+    ///
+    /// # Errors
+    /// [`ValueError`] when the cell that counts cannot be computed.
+    pub fn find<'a>(
+        &'a self,
+        node: &'a str,
+        table: &Table,
+        column: &str,
+    ) -> Result<Option<Found<'a>>, Box<ValueError>> {
+        for from in std::iter::once(node).chain(self.groups(node)) {
+            let row = self.row(table, &[from]);
+            let Some(cell) = row.and_then(|row| row.get(table, column)) else {
+                continue;
+            };
+            let found = |value: &str| {
+                let value = value.to_owned();
+                Ok(Some(Found { value, from }))
+            };
+            if table.keys.contains(&column) {
+                return found(node);
+            }
+            let slashes = cell.starts_with('/');
+            if slashes && DIRECTORIES.contains(&(table.name, column)) {
+                return found(cell);
+            }
+            let substitution = Substitution::parse(cell);
+            let outcome = match substitution {
+                Ok(None) => return found(cell),
+                Ok(Some(substitution)) => substitution.apply(node),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(Outcome::Value(value)) => return found(&value),
+                Ok(Outcome::Blank) => return Ok(None),
+                Ok(Outcome::Unmatched) if slashes => return found(cell),
+                Ok(Outcome::Unmatched) => {}
+                Err(reason) => {
+                    return Err(Box::new(ValueError {
+                        node: node.to_owned(),
+                        table: schema::table(table.name).map_or("", |table| table.name),
+                        row: from.to_owned(),
+                        column: column.to_owned(),
+                        value: cell.to_owned(),
+                        reason,
+                    }));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The value `$table.column` has for a node; `site.key` is a setting of the site.
     #[must_use]
     pub fn variable(&self, node: &str, name: &str) -> Option<String> {
-        let (table, column) = name.split_once('.')?;
+        self.find_variable(node, name).ok().flatten()
+    }
+
+    /// As [`Site::variable`].
+    ///
+    /// # Errors
+    /// As [`Site::find`].
+    pub fn find_variable(&self, node: &str, name: &str) -> Result<Option<String>, Box<ValueError>> {
+        let Some((table, column)) = name.split_once('.') else {
+            return Ok(None);
+        };
         if table == SITE.name {
-            return self.setting(column).map(str::to_owned);
+            return Ok(self.setting(column).map(str::to_owned));
         }
-        let table = schema::table(table)?;
-        if table.by_node() {
-            return self.node_value(node, table, column);
+        match schema::table(table).filter(|table| table.by_node()) {
+            Some(table) => Ok(self.find(node, table, column)?.map(|found| found.value)),
+            None => Ok(None),
         }
-        None
     }
 
     /// An index of a table's live rows by their first key, for those who look up many.
@@ -104,48 +247,6 @@ impl Site {
         }
         index
     }
-}
-
-/// Applies a substitution value to a node's name; any other value stays as it is.
-///
-/// What xCAT does with a bad expression is to keep the value; so do we.
-#[must_use]
-pub fn substitute(value: &str, node: &str) -> String {
-    let parts: Vec<&str> = if value.starts_with('|') && value.ends_with('|') {
-        value.split('|').collect()
-    } else if value.starts_with('/') && value.ends_with('/') {
-        value.split('/').collect()
-    } else {
-        return value.to_owned();
-    };
-    let [_, pattern, replacement, _] = parts.as_slice() else {
-        return value.to_owned();
-    };
-    match Regex::new(pattern) {
-        Ok(pattern) if pattern.is_match(node) => {
-            let braced = braces(replacement);
-            pattern.replace(node, braced.as_str()).into_owned()
-        }
-        _ => value.to_owned(),
-    }
-}
-
-/// `$1` and `\1` as the regex library wants them: `${1}`.
-fn braces(replacement: &str) -> String {
-    let mut out = String::new();
-    let mut chars = replacement.chars().peekable();
-    while let Some(c) = chars.next() {
-        let digit = chars.peek().filter(|c| c.is_ascii_digit()).copied();
-        match (c, digit) {
-            ('$' | '\\', Some(digit)) => {
-                out.push_str(&format!("${{{digit}}}"));
-                chars.next();
-            }
-            ('$', None) => out.push_str("$$"),
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -202,17 +303,72 @@ mod tests {
         );
     }
 
-    #[test]
-    fn substitutions() {
-        for (value, wanted) in [
-            ("|n(\\d+)|10.0.0.($1)|", "10.0.0.(12)"),
-            ("/n/m/", "m12"),
-            ("/gpfs/state/", "/gpfs/state/"),
-            ("/a/b/c/", "/a/b/c/"),
-            ("plain", "plain"),
-            ("|x|y|", "|x|y|"),
-        ] {
-            assert_eq!(substitute(value, "n12"), wanted, "{value}");
+    fn values(cells: &[(&str, &str)]) -> Site {
+        let mut site = Site::default();
+        let node = Row::new(&NODELIST).with(&NODELIST, "node", "n12");
+        site.add(&NODELIST, node.with(&NODELIST, "groups", "rack1,all"));
+        for (name, value) in cells {
+            let row = Row::new(&NODERES).with(&NODERES, "node", name);
+            let row = row.with(&NODERES, "nfsserver", value);
+            site.add(&NODERES, row.with(&NODERES, "nfsdir", value));
         }
+        site
+    }
+
+    #[test]
+    fn substitutions_and_groups() {
+        for (cells, wanted) in [
+            (
+                vec![("all", "|n(\\d+)|10.0.0.($1+1)|")],
+                Some("10.0.0.13 all"),
+            ),
+            // Does not match: the next group is asked, never the node's name as a value.
+            (vec![("n12", "|x|y|"), ("all", "nfs0")], Some("nfs0 all")),
+            (vec![("n12", "|x|y|")], None),
+            // Blank on purpose: the groups are not asked.
+            (vec![("n12", "|^.*$||"), ("all", "nfs0")], None),
+            (vec![("rack1", "/n/m/")], Some("m12 rack1")),
+            (vec![("rack1", "/x/m/")], Some("/x/m/ rack1")),
+            (vec![("rack1", "")], None),
+        ] {
+            let site = values(&cells);
+            let found = site.find("n12", &NODERES, "nfsserver").unwrap();
+            let shown = found.map(|found| format!("{} {}", found.value, found.from));
+            assert_eq!(shown.as_deref(), wanted, "{cells:?}");
+        }
+        let site = values(&[("all", "/n/state/")]);
+        let dir = site.node_value("n12", &NODERES, "nfsdir");
+        assert_eq!(dir.as_deref(), Some("/n/state/"), "a directory stays one");
+        let node = site.node_value("n12", &NODERES, "node");
+        assert_eq!(node.as_deref(), Some("n12"), "not the group's name");
+    }
+
+    #[test]
+    fn what_cannot_be_computed_names_the_row() {
+        let site = values(&[("all", "|n(\\d+)|10.0.0.($1/0)|")]);
+        assert_eq!(
+            site.find("n12", &NODERES, "nfsserver")
+                .unwrap_err()
+                .to_string(),
+            "noderes: row all: column nfsserver: \"|n(\\d+)|10.0.0.($1/0)|\" for node n12: \
+             \"($1/0)\" cannot be computed: a division by zero"
+        );
+        assert_eq!(site.node_value("n12", &NODERES, "nfsserver"), None);
+        assert_eq!(site.variable("n12", "noderes.nfsserver"), None);
+    }
+
+    #[test]
+    fn rows_are_found_after_every_change() {
+        let mut site = values(&[("a", "1")]);
+        assert!(site.row(&NODERES, &["b"]).is_none());
+        let copy = site.clone();
+        site.add(&NODERES, Row::new(&NODERES).with(&NODERES, "node", "b"));
+        assert!(site.row(&NODERES, &["b"]).is_some());
+        assert!(copy.row(&NODERES, &["b"]).is_none() && copy != site);
+        site.put(&NODERES, Vec::new());
+        assert!(site.row(&NODERES, &["a"]).is_none());
+        let off = Row::new(&NODERES).with(&NODERES, "node", "c");
+        site.add(&NODERES, off.with(&NODERES, "disable", "1"));
+        assert!(site.row(&NODERES, &["c"]).is_none());
     }
 }

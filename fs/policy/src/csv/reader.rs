@@ -7,10 +7,10 @@ use crate::refusal::Report;
 
 /// Reads rows one after the other, keeping count of physical lines.
 #[derive(Debug)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct Reader<'s, 'a> {
     rest: &'a [u8],
     line: u64,
-    columns: Vec<&'static str>,
+    columns: Vec<&'s str>,
     fields: Vec<Option<Cow<'a, str>>>,
 }
 
@@ -49,9 +49,9 @@ enum After {
     RowEnd,
 }
 
-impl<'a> Reader<'a> {
+impl<'s, 'a> Reader<'s, 'a> {
     /// Reads the header; `None` when it is refused.
-    pub(crate) fn open(text: &'a [u8], schema: &Schema, report: &mut Report) -> Option<Self> {
+    pub(crate) fn open(text: &'a [u8], schema: &Schema<'s>, report: &mut Report) -> Option<Self> {
         let (header, rest) = split_line(text);
         let names = std::str::from_utf8(header)
             .ok()
@@ -67,7 +67,8 @@ impl<'a> Reader<'a> {
         };
         let before = report.refusals.len();
         let mut columns = Vec::new();
-        for (index, name) in names.split(',').enumerate() {
+        for (index, name) in names.trim_end().split(',').enumerate() {
+            let name = name.trim_matches('"');
             match schema.columns.iter().find(|column| column.name == name) {
                 None => {
                     let reason = format!(
@@ -103,7 +104,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(crate) fn columns(&self) -> &[&'static str] {
+    pub(crate) fn columns(&self) -> &[&'s str] {
         &self.columns
     }
 
@@ -119,7 +120,7 @@ impl<'a> Reader<'a> {
                 return None;
             }
             let line = self.line;
-            if let Some(after) = end_of_line(self.rest) {
+            if let Some(after) = blank_to_end(self.rest) {
                 self.rest = after;
                 self.line += 1;
             } else if self.read_row(line, report) {
@@ -214,7 +215,7 @@ impl<'a> Reader<'a> {
         let raw = if after.first() == Some(&b',') {
             raw
         } else {
-            raw.strip_suffix(b"\r").unwrap_or(raw)
+            raw.trim_ascii_end()
         };
         let value = if raw.is_empty() {
             None
@@ -230,11 +231,7 @@ impl<'a> Reader<'a> {
             self.rest = after;
             return Ok(After::Comma);
         }
-        if after.is_empty() {
-            self.rest = after;
-            return Ok(After::RowEnd);
-        }
-        let next = end_of_line(after).ok_or(Bad::Here("text after the closing quote"))?;
+        let next = blank_to_end(after).ok_or(Bad::Here("text after the closing quote"))?;
         self.rest = next;
         self.line += 1;
         Ok(After::RowEnd)
@@ -281,10 +278,13 @@ fn utf8(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Bad> {
     }
 }
 
-/// What follows a line end, when the text starts with one.
-fn end_of_line(text: &[u8]) -> Option<&[u8]> {
-    text.strip_prefix(b"\n")
-        .or_else(|| text.strip_prefix(b"\r\n"))
+/// What follows the line, when nothing but blanks is left of it.
+fn blank_to_end(text: &[u8]) -> Option<&[u8]> {
+    if text.first().is_some_and(|byte| !byte.is_ascii_whitespace()) {
+        return None;
+    }
+    let (line, after) = split_line(text);
+    line.trim_ascii().is_empty().then_some(after)
 }
 
 /// The first line without its end, and what follows.

@@ -37,6 +37,9 @@ fn accepted_forms_of_one_row() {
         "ALL,\"/tmp/\"",
         "ALL,/tmp/\r",
         "\"ALL\",\"/tmp/\"\r",
+        "\"ALL\",\"/tmp/\" \t",
+        "ALL,/tmp/  ",
+        "ALL,/tmp/,, ",
     ] {
         assert_eq!(cells(row), plain, "{row:?}");
     }
@@ -109,12 +112,12 @@ fn headers() {
          t.csv:1: column option: field 4: the litefile table has no column \"option\"\n\
          t.csv:1: column options: the header lacks this column"
     );
-    assert_eq!(
-        parse("t", b"#file,image,options", &LITEFILE)
-            .unwrap()
-            .columns,
-        ["file", "image", "options"]
-    );
+    for text in ["#file,image,options", "#\"file\",\"image\",\"options\"  "] {
+        assert_eq!(
+            parse("t", text.as_bytes(), &LITEFILE).unwrap().columns,
+            ["file", "image", "options"]
+        );
+    }
 }
 
 #[test]

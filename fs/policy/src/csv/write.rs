@@ -7,7 +7,7 @@ use super::Table;
 ///
 /// The empty string therefore comes back as NULL from [`super::parse`].
 #[must_use]
-pub fn write(table: &Table) -> String {
+pub fn write(table: &Table<'_>) -> String {
     let mut text = format!("#{}\n", table.columns.join(","));
     for row in &table.rows {
         let start = text.len();

@@ -1,0 +1,341 @@
+//! What the kernel command line asks for: the form of xCAT's first release, the current forms,
+//! and words of our own. Reading it does no I/O.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`keys`] | every word, defined once |
+//! | [`words`] | text to words, as the kernel splits it |
+//! | [`address`] | `ip=`, `BOOTIF=` and hosts with ports |
+//!
+//! Of a word that is there several times the last counts, as addkcmdline is appended.
+
+pub mod address;
+pub mod keys;
+pub mod words;
+
+use crate::overlay::layer::Freshness;
+use address::{Host, Ip, Mac};
+use keys::KEYS;
+use statelite_policy::{Dialect, Source};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How the root is put together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// One merged file system.
+    #[default]
+    Fuse,
+    /// Links and bind mounts, as xCAT's boot script makes them.
+    Links,
+}
+
+/// Where the policy comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PolicyFrom {
+    /// The management server.
+    #[default]
+    Server,
+    /// Tables in this directory of the initramfs.
+    Tables(PathBuf),
+}
+
+/// What a kernel command line asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CommandLine {
+    /// The image.
+    pub image: Option<Source>,
+    /// Mount options of the image that came with it.
+    pub image_options: Vec<String>,
+    /// Mount options of image and trees that win over all others.
+    pub nfs_options: Vec<String>,
+    /// Directory above the nodes' persistent stores.
+    pub statemnt: Option<Source>,
+    /// Mount options of the persistent store.
+    pub mntopts: Vec<String>,
+    /// The management server.
+    pub server: Option<Host>,
+    /// The node's name.
+    pub node: Option<String>,
+    /// Stop for a shell at the known places.
+    pub shell: bool,
+    /// The local disk is to be partitioned.
+    pub partition: bool,
+    /// Address of the network card to use.
+    pub bootif: Option<Mac>,
+    /// Name of the network card to use.
+    pub netdev: Option<String>,
+    /// How to configure the network; none: DHCP on the card that answers.
+    pub ip: Option<Ip>,
+    /// Name servers.
+    pub nameservers: Vec<IpAddr>,
+    /// What becomes process 1.
+    pub init: Option<PathBuf>,
+    /// How the root is put together.
+    pub mode: Mode,
+    /// Meaning of option words.
+    pub dialect: Dialect,
+    /// Name of the image in tables.
+    pub image_name: Option<String>,
+    /// How soon edits show.
+    pub freshness: Option<Freshness>,
+    /// Where the policy comes from.
+    pub policy: PolicyFrom,
+    /// Size limit of volatile files.
+    pub volatile_size: Option<String>,
+    /// When to give up on a server.
+    pub timeout: Option<Duration>,
+    /// When to start again after a failure.
+    pub reboot: Option<Duration>,
+    /// Tell everything.
+    pub debug: bool,
+    /// What is odd and was passed over.
+    pub warnings: Vec<String>,
+}
+
+/// A word that cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("kernel command line: {word}: {reason}")]
+pub struct WordError {
+    /// The word.
+    pub word: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Reads a kernel command line.
+///
+/// # Errors
+/// Every word that is understood and cannot be followed.
+pub fn parse(text: &str) -> Result<CommandLine, Vec<WordError>> {
+    let mut line = CommandLine::default();
+    let mut errors = Vec::new();
+    let mut images = Images::default();
+    for word in words::split(text) {
+        let (key, value) = match word.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (word.as_str(), None),
+        };
+        if let Err(reason) = line.word(key, value, &mut images) {
+            errors.push(WordError {
+                word: word.clone(),
+                reason,
+            });
+        }
+    }
+    let Images {
+        own,
+        root,
+        nfsroot,
+        seed,
+    } = images;
+    let root = root.or(nfsroot);
+    line.image_options = match (&own, &root) {
+        (None, Some((_, options))) => options.clone(),
+        _ => Vec::new(),
+    };
+    line.image = own.or(root.map(|(source, _)| source)).or(seed);
+    if errors.is_empty() {
+        Ok(line)
+    } else {
+        Err(errors)
+    }
+}
+
+/// The image as several words may give it.
+#[derive(Debug, Default)]
+struct Images {
+    own: Option<Source>,
+    root: Option<(Source, Vec<String>)>,
+    nfsroot: Option<(Source, Vec<String>)>,
+    seed: Option<Source>,
+}
+
+impl CommandLine {
+    fn word(&mut self, key: &str, value: Option<&str>, images: &mut Images) -> Result<(), String> {
+        match (key, value) {
+            ("NFSROOT", Some(value)) if !value.is_empty() => {
+                let mut image = source(value)?;
+                image.path = format!("{}/rootimg", image.path.trim_end_matches('/'));
+                images.seed = Some(image);
+            }
+            ("root", Some(value)) => images.root = root(value)?,
+            ("nfsroot", Some(value)) => images.nfsroot = Some(with_options(value)?),
+            ("STATEMNT", Some(value)) => self.statemnt = self.statemnt(value)?,
+            ("XCAT", Some(value)) => {
+                self.server = (!value.is_empty())
+                    .then(|| address::host(value))
+                    .transpose()?;
+            }
+            ("NODE", Some(value)) => self.node = node(value)?,
+            ("MNTOPTS", Some(value)) => self.mntopts = options(value),
+            ("BOOTIF", Some(value)) => {
+                self.bootif = Mac::parse(value);
+                if self.bootif.is_none() && !value.is_empty() {
+                    self.warnings
+                        .push(format!("BOOTIF={value}: not a card's address; passed over"));
+                }
+            }
+            ("netdev", Some(value)) => {
+                self.netdev = (!value.is_empty()).then(|| value.to_owned());
+            }
+            ("ip", Some(value)) => self.ip = Ip::parse(value)?.or(self.ip.take()),
+            ("nameserver", Some(value)) => {
+                self.nameservers.push(address::ip(value)?);
+            }
+            ("init", Some(value)) if value.starts_with('/') => self.init = Some(value.into()),
+            ("shell", None) => self.shell = true,
+            ("PARTITION_RH" | "PARTITION_SLES", _) => self.partition = true,
+            _ => {
+                if let Some(own) = key.strip_prefix("statelite.") {
+                    self.own_word(own, value, images)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn own_word(
+        &mut self,
+        key: &str,
+        value: Option<&str>,
+        images: &mut Images,
+    ) -> Result<(), String> {
+        match (key, value) {
+            ("mode", Some("fuse")) => self.mode = Mode::Fuse,
+            ("mode", Some("links")) => self.mode = Mode::Links,
+            ("dialect", Some(value)) => {
+                self.dialect = value.parse().map_err(|e| format!("{e}"))?;
+            }
+            ("root", Some(value)) => images.own = Some(source(value)?),
+            ("nfsopts", Some(value)) => self.nfs_options = options(value),
+            ("image", Some(value)) => self.image_name = Some(value.to_owned()),
+            ("freshness", Some("live")) => self.freshness = Some(Freshness::Live),
+            ("freshness", Some("published")) => self.freshness = Some(Freshness::Published),
+            ("policy", Some("server")) => self.policy = PolicyFrom::Server,
+            ("policy", Some(value)) => match value.strip_prefix("file:") {
+                Some(dir) if dir.starts_with('/') => {
+                    self.policy = PolicyFrom::Tables(dir.into());
+                }
+                _ => return Err(expected(key)),
+            },
+            ("volatile", Some(value)) if !value.is_empty() => {
+                self.volatile_size = Some(value.to_owned());
+            }
+            ("timeout", Some(value)) => self.timeout = Some(seconds(value)?),
+            ("reboot", Some(value)) => self.reboot = Some(seconds(value)?),
+            ("debug", None) => self.debug = true,
+            _ if KEYS
+                .iter()
+                .any(|k| k.name.strip_prefix("statelite.") == Some(key)) =>
+            {
+                return Err(expected(key));
+            }
+            _ => self
+                .warnings
+                .push(format!("statelite.{key} is not known and passed over")),
+        }
+        Ok(())
+    }
+
+    /// xCAT's nodeset writes `/server:/dir` for some rows with variables.
+    fn statemnt(&mut self, value: &str) -> Result<Option<Source>, String> {
+        if value.is_empty() {
+            return Ok(None);
+        }
+        let slash = value.strip_prefix('/').filter(|rest| rest.contains(":/"));
+        if let Some(rest) = slash {
+            self.warnings
+                .push(format!("STATEMNT={value}: taken as {rest}"));
+        }
+        source(slash.unwrap_or(value)).map(Some)
+    }
+}
+
+/// What a word of ours takes.
+fn expected(key: &str) -> String {
+    let name = format!("statelite.{key}");
+    match KEYS.iter().find(|k| k.name == name) {
+        Some(key) if key.value.is_empty() => "takes no value".into(),
+        Some(key) => format!("expected {}={}", key.name, key.value),
+        None => "not known".into(),
+    }
+}
+
+fn source(value: &str) -> Result<Source, String> {
+    value.parse().map_err(|e| format!("{e}"))
+}
+
+fn seconds(value: &str) -> Result<Duration, String> {
+    let number: u32 = value.parse().map_err(|_| "expected whole seconds")?;
+    Ok(Duration::from_secs(number.into()))
+}
+
+fn node(value: &str) -> Result<Option<String>, String> {
+    let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if value.is_empty() {
+        return Ok(None);
+    }
+    // The name becomes a directory's.
+    if !value.chars().all(ok) || value.starts_with('.') {
+        return Err("not a node's name".into());
+    }
+    Ok(Some(value.to_owned()))
+}
+
+/// Mount options, comma separated; xCAT doubles quotes around them at times.
+fn options(value: &str) -> Vec<String> {
+    value
+        .split(',')
+        .map(|option| option.trim_matches(['"', '\'']).to_owned())
+        .filter(|option| !option.is_empty())
+        .collect()
+}
+
+/// `root=`; none if it is about something else than NFS.
+fn root(value: &str) -> Result<Option<(Source, Vec<String>)>, String> {
+    if value == "/dev/nfs" {
+        // nfsroot= has the rest.
+        return Ok(None);
+    }
+    if let Some(rest) = value.strip_prefix("nfs4:") {
+        let (source, mut options) = with_options(rest)?;
+        if !options
+            .iter()
+            .any(|o| o.starts_with("vers=") || o.starts_with("nfsvers="))
+        {
+            options.push("vers=4.1".into());
+        }
+        return Ok(Some((source, options)));
+    }
+    if let Some(rest) = value.strip_prefix("nfs:") {
+        return with_options(rest).map(Some);
+    }
+    let other = value.starts_with('/') || !value.contains(":/");
+    if other {
+        return Ok(None);
+    }
+    with_options(value).map(Some)
+}
+
+/// `SERVER:DIR`, and options after a further colon or a comma.
+fn with_options(text: &str) -> Result<(Source, Vec<String>), String> {
+    let server_end = match text.strip_prefix('[') {
+        Some(rest) => rest.find("]:").map(|at| at + 2),
+        None => text.find(':'),
+    };
+    if text.starts_with('/') {
+        return Err("no server is named: expected SERVER:DIR".into());
+    }
+    let Some(dir) = server_end.and_then(|at| text.get(at + 1..)) else {
+        return Err("expected SERVER:DIR".into());
+    };
+    let end = dir.find([':', ',']).unwrap_or(dir.len());
+    let given = dir.get(end + 1..).unwrap_or_default();
+    let place = text.get(..text.len() - (dir.len() - end)).unwrap_or(text);
+    Ok((source(place)?, options(given)))
+}
+
+#[cfg(test)]
+mod tests;

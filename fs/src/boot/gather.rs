@@ -1,0 +1,222 @@
+//! Everything a node's root is made of: the image, its persistent store, its policy, its trees.
+//! Each is waited for; [`super::retry`] says so on the console.
+
+use super::cmdline::{CommandLine, PolicyFrom};
+use super::fetch;
+use super::mounts::{Mounter, undo};
+use super::net::Network;
+use super::nfs::{Options, READ_ONLY, STORE};
+use super::retry::Retry;
+use super::saved::{self, Lines};
+use super::tls;
+use anyhow::{Context as _, bail};
+use rustls::ClientConfig;
+use statelite_policy::Source;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a management server that is silent is asked before the saved policy is taken.
+const BEFORE_SAVED: Duration = Duration::from_secs(120);
+/// How long a tree is tried before the node goes without it, as xCAT's nodes do.
+const BEFORE_LEAVING_OUT: Duration = Duration::from_secs(120);
+
+/// Puts a root together.
+#[derive(Debug)]
+pub struct Gather<'a> {
+    /// What is asked for.
+    pub line: &'a CommandLine,
+    /// Mounts.
+    pub mounter: Mounter,
+    /// Certificates of the authority, if there are any.
+    pub ca: Option<Vec<u8>>,
+}
+
+/// This node's name: what the command line says, else what the network says, else its host name.
+///
+/// # Errors
+/// A host name that cannot be a directory's.
+pub fn node_name(line: &CommandLine, network: &Network) -> Option<String> {
+    let short = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    line.node
+        .clone()
+        .or_else(|| network.host.as_deref().map(short))
+        .or_else(|| Some(crate::config::assemble::host_name()))
+        .filter(|name| !matches!(name.as_str(), "" | "(none)" | "localhost"))
+        .filter(|name| !name.contains(['/', '\0']))
+}
+
+impl Gather<'_> {
+    /// Mounts the image at `target`.
+    ///
+    /// # Errors
+    /// No image on the command line; given up.
+    pub fn image(&self, target: &Path) -> anyhow::Result<()> {
+        let Some(source) = &self.line.image else {
+            bail!(
+                "no image: neither root=nfs:SERVER:DIR:ro nor NFSROOT=SERVER:DIR is on the kernel command line"
+            );
+        };
+        let options = self.read_only(&self.line.image_options);
+        self.until(&format!("the image {source}"), self.line.timeout, || {
+            self.mounter.mount(source, &options, target)
+        })
+    }
+
+    fn read_only(&self, given: &[String]) -> Options {
+        Options::merge(&READ_ONLY, &[given, &self.line.nfs_options])
+    }
+
+    fn until<T>(
+        &self,
+        what: &str,
+        limit: Option<Duration>,
+        mut attempt: impl FnMut() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let mut retry = Retry::new(what, limit);
+        loop {
+            match attempt() {
+                Ok(result) => {
+                    retry.succeeded();
+                    return Ok(result);
+                }
+                Err(e) => retry.failed(&e)?,
+            }
+        }
+    }
+
+    /// Mounts the persistent store of `node` at `target`, making its directory at the first boot.
+    /// False if there is no store.
+    ///
+    /// # Errors
+    /// Given up.
+    pub fn persistent(&self, node: &str, target: &Path) -> anyhow::Result<bool> {
+        let Some(statemnt) = &self.line.statemnt else {
+            return Ok(false);
+        };
+        let own = Source {
+            path: format!("{}/{node}", statemnt.path.trim_end_matches('/')),
+            ..statemnt.clone()
+        };
+        let options = Options::merge(&STORE, &[&self.line.mntopts]);
+        self.until(
+            &format!("the persistent store {own}"),
+            self.line.timeout,
+            || {
+                let Err(error) = self.mounter.mount(&own, &options, target) else {
+                    return Ok(());
+                };
+                // The first boot, or no store at all.
+                self.make_own(statemnt, &options, node, target)
+                    .map_err(|e| error.context(format!("{e:#}")))?;
+                self.mounter.mount(&own, &options, target)
+            },
+        )?;
+        Ok(true)
+    }
+
+    /// Makes the node's directory in the store.
+    fn make_own(
+        &self,
+        statemnt: &Source,
+        options: &Options,
+        node: &str,
+        target: &Path,
+    ) -> anyhow::Result<()> {
+        self.mounter
+            .mount(statemnt, options, target)
+            .context("STATEMNT= does not lead to a directory that this node can mount")?;
+        let dir = target.join(node);
+        let made = match std::fs::create_dir(&dir) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            other => other.map(|()| true),
+        };
+        undo(target);
+        let made = made.with_context(|| {
+            format!("{statemnt}/{node} cannot be made (is it exported rw,no_root_squash?)")
+        })?;
+        if made {
+            tracing::info!("{statemnt}/{node} is new: the first boot of this node");
+        }
+        Ok(())
+    }
+
+    /// The policy's lines: from the server, else those saved in `store`.
+    ///
+    /// # Errors
+    /// Given up, and nothing saved.
+    pub fn lines(&self, node: Option<&str>, store: Option<&Path>) -> anyhow::Result<Lines> {
+        let server = fetch::server(self.line.server.as_ref())?;
+        if self.ca.is_none() {
+            tracing::warn!(
+                "no authority's certificate in the initramfs (--ca): whoever answers at {server} is believed"
+            );
+        }
+        let config = tls::config(self.ca.as_deref())?;
+        let saved = match (store, node) {
+            (Some(store), Some(node)) => saved::load(store, node),
+            _ => Err(anyhow::anyhow!("there is no persistent store")),
+        };
+        let limit = match &saved {
+            Ok(_) => Some(self.line.timeout.unwrap_or(BEFORE_SAVED)),
+            Err(_) => self.line.timeout,
+        };
+        let asked = self.until("the policy", limit, || self.ask(&config, node));
+        match (asked, saved) {
+            (Ok(lines), _) => {
+                if let Some(store) = store
+                    && let Err(e) = saved::keep(store, &lines)
+                {
+                    tracing::warn!("the policy cannot be saved for worse times: {e:#}");
+                }
+                Ok(lines)
+            }
+            (Err(e), Ok(lines)) => {
+                tracing::warn!("{e:#}");
+                tracing::warn!("going on with the policy saved at an earlier boot");
+                Ok(lines)
+            }
+            (Err(e), Err(none)) => Err(e.context(format!("no saved policy either ({none:#})"))),
+        }
+    }
+
+    fn ask(&self, config: &Arc<ClientConfig>, node: Option<&str>) -> anyhow::Result<Lines> {
+        let server = fetch::server(self.line.server.as_ref())?;
+        let addresses = self.mounter.lookup(&server.name)?;
+        let lines = fetch::lines(server, &addresses, config, node)?;
+        // What cannot be followed is no policy, and may be put right on the server.
+        let litefile = lines.litefile.join("\n");
+        let litetree = lines.litetree.join("\n");
+        statelite_policy::lines::build(
+            ("litefile", &litefile),
+            ("litetree", &litetree),
+            self.line.dialect,
+        )
+        .with_context(|| {
+            format!("management server {server} gives a policy that cannot be followed")
+        })?;
+        Ok(lines)
+    }
+
+    /// Mounts the trees, each where `place` says. Those that cannot be had are left out.
+    pub fn trees(&self, sources: &[Source], place: impl Fn(&Source) -> std::path::PathBuf) {
+        for source in sources.iter().filter(|source| source.server.is_some()) {
+            let target = place(source);
+            let options = self.read_only(&[]);
+            let limit = self.line.timeout.unwrap_or(BEFORE_LEAVING_OUT);
+            let mounted = self.until(&format!("the tree {source}"), Some(limit), || {
+                self.mounter.mount(source, &options, &target)
+            });
+            if let Err(e) = mounted {
+                tracing::error!("{e:#}; the node goes without this tree");
+                // An empty directory would count as a tree.
+                let _ = std::fs::remove_dir(&target);
+            }
+        }
+    }
+
+    /// Whether the policy is in the initramfs.
+    pub fn has_tables(&self) -> bool {
+        matches!(self.line.policy, PolicyFrom::Tables(_))
+    }
+}

@@ -1,0 +1,222 @@
+//! Options of NFS mounts: what is asked for, what is usual, and what the kernel is told.
+
+use std::net::IpAddr;
+
+/// A usual option and why it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Usual {
+    /// The option.
+    pub option: &'static str,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// Of image and trees.
+pub const READ_ONLY: [Usual; 4] = [
+    Usual {
+        option: "ro",
+        why: "nothing here writes to them",
+    },
+    Usual {
+        option: "nolock",
+        why: "a lock on a read-only file is kept on the node; needs no rpc.statd",
+    },
+    Usual {
+        option: "proto=tcp",
+        why: "UDP loses data silently under load",
+    },
+    Usual {
+        option: "hard",
+        why: "a root that answers with errors is worse than one that waits",
+    },
+];
+
+/// Of persistent stores.
+pub const STORE: [Usual; 3] = [
+    Usual {
+        option: "nolock",
+        why: "one node alone uses its store; needs no rpc.statd",
+    },
+    Usual {
+        option: "proto=tcp",
+        why: "as for the image",
+    },
+    Usual {
+        option: "hard",
+        why: "a write is never given up",
+    },
+];
+
+/// Protocol versions that are tried where none is asked for. 4.2 is not among them: a client of
+/// kernel 6.12 reads zeroes from some servers with it (READ_PLUS).
+pub const VERSIONS: [&str; 3] = ["4.1", "3", "4.0"];
+
+/// Options that only mount(8) understands; the kernel would refuse them.
+const FOR_MOUNT_ONLY: [&str; 13] = [
+    "bg", "fg", "auto", "noauto", "user", "nouser", "users", "defaults", "nofail", "_netdev",
+    "intr", "nointr", "rw",
+];
+
+/// Mount options, without those that only mount(8) understands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Without version, in order.
+    list: Vec<String>,
+    /// The version that is asked for.
+    pub version: Option<String>,
+    /// Kibibytes read ahead, an option of ours.
+    pub readahead: Option<u32>,
+    /// The mount is read-only.
+    pub read_only: bool,
+}
+
+impl Options {
+    /// `usual`, and over it each of `given`; of a key that is there twice the last counts.
+    pub fn merge(usual: &[Usual], given: &[&[String]]) -> Options {
+        let usual = usual.iter().map(|usual| usual.option);
+        let given = given
+            .iter()
+            .flat_map(|list| list.iter().map(String::as_str));
+        let mut options = Options::default();
+        for option in usual.chain(given) {
+            options.add(option);
+        }
+        options
+    }
+
+    fn add(&mut self, option: &str) {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        match key {
+            "vers" | "nfsvers" => self.version = Some(value.to_owned()),
+            "v3" | "v4" | "v4.0" | "v4.1" | "v4.2" => {
+                self.version = key.strip_prefix('v').map(str::to_owned);
+            }
+            "minorversion" if self.version.as_deref() == Some("4") => {
+                self.version = Some(format!("4.{value}"));
+            }
+            "readahead" => self.readahead = value.parse().ok(),
+            "ro" => self.read_only = true,
+            "retry" => {}
+            _ if FOR_MOUNT_ONLY.contains(&key) || key.starts_with("x-") => {}
+            _ => {
+                let same = group(key);
+                self.list
+                    .retain(|old| group(old.split('=').next().unwrap_or(old)) != same);
+                self.list.push(option.to_owned());
+            }
+        }
+    }
+
+    /// Versions to try, in order.
+    pub fn versions(&self) -> Vec<String> {
+        match &self.version {
+            Some(version) => vec![version.clone()],
+            None => VERSIONS.map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// What the kernel is told, as key and value.
+    pub fn for_kernel(&self, version: &str, server: IpAddr) -> Vec<(String, Option<String>)> {
+        let pair = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
+        let mut pairs = vec![pair("vers", version), pair("addr", &server.to_string())];
+        if version.starts_with('3') {
+            // Where the mount service is; its port the kernel asks of the port mapper.
+            pairs.push(pair("mountaddr", &server.to_string()));
+            if !self.list.iter().any(|o| o.starts_with("mountproto=")) {
+                pairs.push(pair("mountproto", "tcp"));
+            }
+        }
+        for option in &self.list {
+            match option.split_once('=') {
+                Some((key, value)) => pairs.push(pair(key, value)),
+                None => pairs.push((option.clone(), None)),
+            }
+        }
+        pairs
+    }
+}
+
+/// Options that exclude each other have the same group.
+fn group(key: &str) -> &str {
+    match key {
+        "soft" | "hard" | "softerr" => "hard",
+        "nolock" | "lock" => "lock",
+        "cto" | "nocto" => "cto",
+        "ac" | "noac" => "ac",
+        "tcp" | "udp" | "proto" => "proto",
+        "rdirplus" | "nordirplus" => "rdirplus",
+        "acl" | "noacl" => "acl",
+        "sharecache" | "nosharecache" => "sharecache",
+        "resvport" | "noresvport" => "resvport",
+        key => key,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(',')
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn told(options: &Options, version: &str) -> String {
+        let pairs = options.for_kernel(version, "10.0.0.1".parse().unwrap());
+        let text: Vec<String> = pairs
+            .into_iter()
+            .map(|(key, value)| value.map_or(key.clone(), |value| format!("{key}={value}")))
+            .collect();
+        text.join(",")
+    }
+
+    #[test]
+    fn what_is_given_wins_over_what_is_usual() {
+        for (given, version, kernel) in [
+            ("", "4.1", "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,hard"),
+            (
+                "",
+                "3",
+                "vers=3,addr=10.0.0.1,mountaddr=10.0.0.1,mountproto=tcp,nolock,proto=tcp,hard",
+            ),
+            (
+                "ro,soft,timeo=30",
+                "4.1",
+                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,soft,timeo=30",
+            ),
+            (
+                "udp,port=12049,nocto,actimeo=60",
+                "4.1",
+                "vers=4.1,addr=10.0.0.1,nolock,hard,udp,port=12049,nocto,actimeo=60",
+            ),
+            (
+                "rw,bg,retry=5,x-systemd.a=b,_netdev,actimeo=1,actimeo=2",
+                "4.0",
+                "vers=4.0,addr=10.0.0.1,nolock,proto=tcp,hard,actimeo=2",
+            ),
+        ] {
+            let options = Options::merge(&READ_ONLY, &[&words(given)]);
+            assert_eq!(told(&options, version), kernel, "{given}");
+            assert!(options.read_only);
+        }
+    }
+
+    #[test]
+    fn versions_and_our_own_options() {
+        for (given, versions) in [
+            ("", &["4.1", "3", "4.0"][..]),
+            ("nfsvers=3", &["3"]),
+            ("vers=4.2", &["4.2"]),
+            ("vers=4,minorversion=2", &["4.2"]),
+            ("v3", &["3"]),
+            ("vers=3,vers=4.1", &["4.1"]),
+        ] {
+            let options = Options::merge(&STORE, &[&words(given)]);
+            assert_eq!(options.versions(), versions, "{given}");
+        }
+        let options = Options::merge(&STORE, &[&words("readahead=1024"), &words("readahead=64")]);
+        assert_eq!((options.readahead, options.read_only), (Some(64), false));
+    }
+}

@@ -1,0 +1,79 @@
+//! Making the new root, from the side of the process that starts the boot.
+
+use super::cmdline::{CommandLine, Mode, WordError};
+use super::talk::{Order, Talk, Word};
+use super::{init, linked, net};
+use anyhow::{Context as _, bail};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Makes the new root at `newroot`, as the command line `text` asks for.
+///
+/// # Errors
+/// Everything that keeps the node from having its root.
+pub fn root(line: &CommandLine, text: &str, newroot: &Path) -> anyhow::Result<()> {
+    for warning in &line.warnings {
+        tracing::warn!("kernel command line: {warning}");
+    }
+    if line.partition {
+        tracing::warn!("local disks are not partitioned here: localdisk paths are kept in memory");
+    }
+    let network = net::up(line)?;
+    if line.mode == Mode::Links {
+        return linked::root(line, &network, newroot);
+    }
+    let (ours, theirs) = UnixStream::pair()?;
+    // The '@' tells systemd to leave the process alone at switch-root and at shutdown.
+    let daemon = Command::new("/proc/self/exe")
+        .arg0("@statelitefs")
+        .args(["boot", "--daemon"])
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+        .spawn()
+        .context("the daemon cannot be started")?;
+    let mut talk = Talk::new(ours);
+    talk.say(&Order {
+        cmdline: text.to_owned(),
+        newroot: newroot.to_owned(),
+        network,
+    })?;
+    loop {
+        match talk.hear()? {
+            Some(Word::Shell(place)) => {
+                pause(true, &place);
+                talk.say(&())?;
+            }
+            Some(Word::Ready) => break,
+            Some(Word::Failed(why)) => bail!("{why}"),
+            None => bail!(
+                "the daemon (process {}) is gone before the root answers",
+                daemon.id()
+            ),
+        }
+    }
+    shown(newroot)
+}
+
+/// Whether the root is there.
+fn shown(newroot: &Path) -> anyhow::Result<()> {
+    const FUSE: u64 = 0x6573_5546;
+    let shown = rustix::fs::statfs(newroot).context("the root does not answer")?;
+    if shown.f_type as u64 != FUSE {
+        bail!("{} does not show the root", newroot.display());
+    }
+    Ok(())
+}
+
+/// All wrong words.
+pub fn told(errors: &[WordError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Stops for a shell, if asked to.
+pub fn pause(wanted: bool, place: &str) {
+    if wanted && !init::shell(place) {
+        tracing::warn!("shell {place}: there is none in this initramfs (--busybox)");
+    }
+}

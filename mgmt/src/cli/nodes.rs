@@ -1,0 +1,161 @@
+//! Commands about nodes and their values: `nodels`, `nodech`, `nodeadd`, `noderm`.
+//!
+//! They print what xCAT's print. Where xCAT goes on after a mistake ("Malformed argument ignored"), these change
+//! nothing.
+
+pub mod change;
+pub mod list;
+
+use super::{Context, report};
+use crate::noderange;
+use crate::resolve::given;
+use crate::tables::Site;
+use change::Changes;
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List nodes, or what the tables say about them
+    #[command(after_help = "\
+Examples:
+  statelite nodels
+  statelite nodels rack1,-n7 nodetype.os groups
+  statelite nodels all@nodetype.os==rhels6.2")]
+    Nodels(NodelsArgs),
+    /// Change what the tables say about nodes
+    #[command(after_help = "\
+Examples:
+  statelite nodech n1-n9 nodetype.profile=compute groups,=web
+  statelite nodech all nodehm.mgt==ipmi noderes.netboot=xnba
+  statelite nodech -d n7 noderes")]
+    Nodech(NodechArgs),
+    /// Add nodes
+    #[command(after_help = "\
+Example:
+  statelite nodeadd n01-n16 groups=compute,all nodetype.os=rhels6.2")]
+    Nodeadd(NodeaddArgs),
+    /// Remove nodes from all tables
+    Noderm(NodermArgs),
+}
+
+/// Arguments of `nodels`.
+#[derive(Debug, Args)]
+pub struct NodelsArgs {
+    /// Which nodes; all of them when not given
+    #[arg(value_name = "NODERANGE")]
+    pub range: Option<String>,
+    /// What to show: TABLE.COLUMN, a whole TABLE, or groups, tags, mgt
+    #[arg(value_name = "COLUMN")]
+    pub columns: Vec<String>,
+    /// Say which group a value comes from
+    #[arg(short, long)]
+    pub blame: bool,
+    /// Name the columns, also when there is only one
+    #[arg(short = 'H', long = "with-fieldname")]
+    pub names: bool,
+    /// Also list nodes with nodelist.hidden=1
+    #[arg(short = 'S')]
+    pub hidden: bool,
+}
+
+/// Arguments of `nodech`.
+#[derive(Debug, Args)]
+pub struct NodechArgs {
+    /// Which nodes
+    #[arg(value_name = "NODERANGE")]
+    pub range: String,
+    /// TABLE.COLUMN=VALUE sets (=@VALUE when the value begins with = or ~), ,=VALUE adds to a comma list, ^=VALUE
+    /// removes from it, =  with nothing after it blanks; TABLE.COLUMN==VALUE, !=, =~ and !~ choose among the nodes.
+    /// With -d: TABLE
+    #[arg(value_name = "CHANGE", required = true)]
+    pub changes: Vec<String>,
+    /// Delete the nodes' rows from the tables
+    #[arg(short, long)]
+    pub delete: bool,
+    /// Accept what xCAT would accept
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `nodeadd`.
+#[derive(Debug, Args)]
+pub struct NodeaddArgs {
+    /// Names, as a node range
+    #[arg(value_name = "NODERANGE")]
+    pub range: String,
+    /// groups=GROUP[,GROUP...], then TABLE.COLUMN=VALUE
+    #[arg(value_name = "CHANGE", required = true)]
+    pub changes: Vec<String>,
+    /// Accept what xCAT would accept
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `noderm`.
+#[derive(Debug, Args)]
+pub struct NodermArgs {
+    /// Which nodes
+    #[arg(value_name = "NODERANGE")]
+    pub range: String,
+    /// Accept what xCAT would accept
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Runs a command of this group.
+///
+/// # Errors
+/// What stops the command, to be printed.
+pub fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Nodels(args) => list::run(context, &args),
+        Command::Nodech(args) => {
+            let changes = if args.delete {
+                Changes::deletion(&args.changes)?
+            } else {
+                Changes::parse(&args.changes)?
+            };
+            edit(context, args.force, |site| {
+                let nodes = noderange::expand_local(site, &args.range)?;
+                changes.apply(site, &nodes)
+            })
+        }
+        Command::Nodeadd(args) => {
+            let changes = Changes::parse(&args.changes)?;
+            edit(context, args.force, |site| {
+                for caution in change::add(site, &args.range, &changes)? {
+                    eprintln!("Warning: {caution}");
+                }
+                Ok(())
+            })
+        }
+        Command::Noderm(args) => {
+            let mut removed = Vec::new();
+            let done = edit(context, args.force, |site| {
+                removed = noderange::expand_local(site, &args.range)?;
+                change::remove(site, &removed);
+                Ok(())
+            })?;
+            // A node of that name that comes later is another one.
+            let dir = given::state_dir(&context.global.db);
+            for node in removed {
+                if let Err(error) = given::forget(&dir, &node) {
+                    eprintln!("Warning: what {node} was given stays recorded: {error}");
+                }
+            }
+            Ok(done)
+        }
+    }
+}
+
+/// Changes the tables and prints what is odd about the result.
+fn edit(
+    context: &Context,
+    force: bool,
+    change: impl FnOnce(&mut Site) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    report::warnings(&context.store()?.change(change, force)?);
+    Ok(ExitCode::SUCCESS)
+}

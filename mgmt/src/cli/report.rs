@@ -1,0 +1,49 @@
+//! What commands say beside their answer, and how they give it.
+
+use crate::tables::Warning;
+use std::io::{ErrorKind, Write as _};
+
+/// How many warnings a command prints: the first ones tell, thousands hide them.
+const ENOUGH: usize = 20;
+
+/// Prints warnings to standard error.
+pub fn warnings(list: &[Warning]) {
+    for warning in list.iter().take(ENOUGH) {
+        eprintln!("Warning: {warning}");
+    }
+    if let Some(more) = list.len().checked_sub(ENOUGH).filter(|more| *more > 0) {
+        eprintln!("Warning: and {more} more: `statelite check` shows all of them");
+    }
+}
+
+/// Prints an answer to standard output. A reader that has seen enough (`| head`) is no error.
+///
+/// # Errors
+/// As writing.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Prints lines.
+///
+/// # Errors
+/// As [`print`].
+pub fn lines(lines: &[String]) -> anyhow::Result<()> {
+    let text: String = lines
+        .iter()
+        .flat_map(|line| [line.as_str(), "\n"])
+        .collect();
+    print(&text)
+}
+
+/// Prints a value as JSON, for programs.
+///
+/// # Errors
+/// As [`print`].
+pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}

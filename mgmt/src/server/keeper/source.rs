@@ -1,0 +1,266 @@
+//! Where the tables come from: the database, else a snapshot.
+
+use super::reports::{self, Report};
+use super::{Health, now};
+use crate::hierarchy::snapshot::Snapshot;
+use crate::resolve::given::state_dir;
+use crate::server::world::World;
+use crate::tables::{Site, Store};
+use anyhow::Context as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A database elsewhere cannot say cheaply whether it changed: it is read whole, but not more often than this.
+const REMOTE_POLL: Duration = Duration::from_secs(5);
+
+/// The database and the snapshot.
+#[derive(Debug)]
+pub struct Source {
+    db: String,
+    store: Option<Store>,
+    /// A connection of its own to an SQLite file, which tells whether others changed it.
+    watch: Option<rusqlite::Connection>,
+    version: Option<i64>,
+    snapshot: Option<PathBuf>,
+    /// The snapshot that was looked at last, by the time it was written, and whether it was worth using.
+    read: Option<(SystemTime, bool)>,
+}
+
+/// What a look found.
+#[derive(Debug)]
+pub enum Found {
+    /// Nothing new.
+    Same {
+        /// Where the tables are from, and since when they are known.
+        health: Health,
+    },
+    /// Tables, perhaps other ones.
+    Tables {
+        /// The tables.
+        site: Box<Site>,
+        /// Where they are from.
+        health: Health,
+        /// Their generation, if the snapshot says it.
+        generation: Option<u64>,
+    },
+}
+
+impl Found {
+    /// How things stand.
+    pub fn health(&self) -> Health {
+        match self {
+            Self::Same { health } | Self::Tables { health, .. } => health.clone(),
+        }
+    }
+
+    /// Whether the tables are a snapshot's.
+    pub fn is_snapshot(&self) -> bool {
+        self.health().source == "snapshot"
+    }
+
+    /// A world of the tables, later than the generation before.
+    pub fn into_world(self, before: u64) -> World {
+        let from_snapshot = self.is_snapshot();
+        let (site, generation) = match self {
+            Self::Same { .. } => (Site::default(), None),
+            Self::Tables {
+                site, generation, ..
+            } => (*site, generation),
+        };
+        let generation = generation.unwrap_or_else(milliseconds).max(before + 1);
+        World::new(site, generation, from_snapshot)
+    }
+}
+
+impl Source {
+    /// Nothing is opened yet.
+    pub fn new(db: &str, snapshot: Option<&Path>) -> Self {
+        Self {
+            db: db.to_owned(),
+            store: None,
+            watch: None,
+            version: None,
+            snapshot: snapshot.map(Path::to_owned),
+            read: None,
+        }
+    }
+
+    /// How often it is worth looking.
+    pub fn poll(&self, wanted: Duration) -> Duration {
+        if self.remote() {
+            wanted.max(REMOTE_POLL)
+        } else {
+            wanted
+        }
+    }
+
+    /// The tables at the start.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn first(&mut self) -> anyhow::Result<Found> {
+        match self.look(0) {
+            found @ Found::Tables { .. } => Ok(found),
+            Found::Same { health } => {
+                let reason = health.error.unwrap_or_default();
+                anyhow::bail!("no tables to serve: {reason}")
+            }
+        }
+    }
+
+    /// Looks whether there is something new. A snapshot counts if it was taken after `newest`, seconds since 1970.
+    pub fn look(&mut self, newest: u64) -> Found {
+        let error = match self.database() {
+            Ok(site) => {
+                // When the database goes away again, the snapshot is read anew.
+                self.read = None;
+                let health = Health {
+                    source: "database",
+                    fresh: now(),
+                    error: None,
+                };
+                return match site {
+                    Some(site) => Found::Tables {
+                        site: Box::new(site),
+                        health,
+                        generation: None,
+                    },
+                    None => Found::Same { health },
+                };
+            }
+            Err(error) => format!("{error:#}"),
+        };
+        self.store = None;
+        self.watch = None;
+        self.version = None;
+        let Some(path) = self.snapshot.clone() else {
+            return Found::Same {
+                health: Health {
+                    source: "memory",
+                    fresh: 0,
+                    error: Some(error),
+                },
+            };
+        };
+        match self.stand_in(&path, &error, newest) {
+            Ok(found) => found,
+            Err(second) => Found::Same {
+                health: Health {
+                    source: "memory",
+                    fresh: 0,
+                    error: Some(format!("{error}; {second:#}")),
+                },
+            },
+        }
+    }
+
+    /// Writes reports down.
+    ///
+    /// # Errors
+    /// When there is no database for states, or a record of an answer cannot be written.
+    pub fn write(&mut self, reports: &[Report]) -> anyhow::Result<()> {
+        let recorded = reports::record(&state_dir(&self.db), reports);
+        if reports::touch_tables(reports) {
+            self.write_states(reports)?;
+        }
+        Ok(recorded?)
+    }
+
+    fn write_states(&mut self, reports: &[Report]) -> anyhow::Result<()> {
+        if self.store.is_none() {
+            self.open()?;
+        }
+        let store = self.store.as_mut().context("no database")?;
+        let edit = |site: &mut Site| {
+            reports::apply(site, reports);
+            Ok(())
+        };
+        store.change(edit, true).map(drop)
+    }
+
+    fn remote(&self) -> bool {
+        self.db.contains("://")
+    }
+
+    /// Opens the database. A file that is not there is not made where a snapshot is meant to be used.
+    fn open(&mut self) -> anyhow::Result<()> {
+        if !self.remote() && self.snapshot.is_some() && !Path::new(&self.db).exists() {
+            anyhow::bail!("{}: no such file", self.db);
+        }
+        self.store = Some(Store::open(&self.db)?);
+        Ok(())
+    }
+
+    /// The tables of the database, or `None` when they are as before.
+    fn database(&mut self) -> anyhow::Result<Option<Site>> {
+        if self.store.is_none() {
+            self.open()?;
+        }
+        if !self.remote() {
+            if !Path::new(&self.db).exists() {
+                anyhow::bail!("{}: no such file", self.db);
+            }
+            let version = self.version_now()?;
+            if self.version == Some(version) {
+                return Ok(None);
+            }
+            self.version = Some(version);
+        }
+        let store = self.store.as_mut().context("no database")?;
+        let site = store.site();
+        if site.is_err() {
+            self.version = None;
+        }
+        Ok(Some(site?))
+    }
+
+    /// A number that changes when another connection has changed the file.
+    fn version_now(&mut self) -> anyhow::Result<i64> {
+        let watch = match self.watch.take() {
+            Some(watch) => watch,
+            None => {
+                let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+                let watch = rusqlite::Connection::open_with_flags(&self.db, flags)?;
+                watch.busy_timeout(Duration::from_secs(10))?;
+                watch
+            }
+        };
+        let version = watch.query_row("PRAGMA data_version", [], |row| row.get(0))?;
+        self.watch = Some(watch);
+        Ok(version)
+    }
+
+    fn stand_in(&mut self, path: &Path, why: &str, newest: u64) -> anyhow::Result<Found> {
+        let meta = std::fs::metadata(path).with_context(|| path.display().to_string())?;
+        let written = meta.modified()?;
+        let health = |fresh| Health {
+            source: "snapshot",
+            fresh,
+            error: Some(why.to_owned()),
+        };
+        const OLDER: &str = "the snapshot is older than the tables in memory";
+        match self.read {
+            Some((seen, true)) if seen == written => return Ok(Found::Same { health: health(0) }),
+            Some((seen, false)) if seen == written => anyhow::bail!(OLDER),
+            _ => {}
+        }
+        let snapshot = Snapshot::read(path)?;
+        let site = Box::new(snapshot.site()?);
+        self.read = Some((written, snapshot.taken > newest));
+        if snapshot.taken <= newest {
+            anyhow::bail!(OLDER);
+        }
+        Ok(Found::Tables {
+            site,
+            health: health(snapshot.taken),
+            generation: Some(snapshot.generation),
+        })
+    }
+}
+
+fn milliseconds() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

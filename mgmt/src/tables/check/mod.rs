@@ -1,0 +1,104 @@
+//! Whether the tables make sense together: every [`Rule`] looks at the whole site and reports [`Finding`]s.
+//!
+//! A refusal stops the change that brings it in. Where xCAT would take the same value and work with it, `--force` turns
+//! the refusal into a warning. What was wrong before a change does not stop it: `statelite check` reports that. Disabled
+//! rows are judged by their keys alone.
+//!
+//! | module | rules about |
+//! |---|---|
+//! | [`keys`] | any table: keys, required values, `disable` |
+//! | [`images`] | names of images, osimage and linuximage |
+//! | [`litefile`] | paths and options |
+//! | [`nesting`] | rows below rows, in link mode |
+//! | [`sources`] | litetree and statelite: `server:dir`, variables, mount options |
+//! | [`priorities`] | the order of litetree and policy |
+//! | [`nodes`] | names of nodes, boot loaders, addresses |
+//! | [`boot`] | values that reach boot files |
+//! | [`regexes`] | substitution values |
+//! | [`settings`] | site and policy |
+
+mod boot;
+mod facts;
+mod finding;
+mod images;
+mod keys;
+mod litefile;
+mod nesting;
+mod nodes;
+mod priorities;
+mod regexes;
+mod rules;
+mod settings;
+mod sources;
+
+use facts::Facts;
+pub use finding::{Finding, Report, Severity, Warning};
+pub use rules::{RULES, Rule};
+
+use super::schema::TABLES;
+use super::{Row, Site, Table};
+use std::collections::HashSet;
+
+/// What a rule reports to.
+#[derive(Debug)]
+struct Sink<'a> {
+    rule: &'a Rule,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Sink<'_> {
+    /// Reports a row, counted from 0, and a column of it.
+    fn report(
+        &mut self,
+        table: &'static Table,
+        (index, row): (usize, &Row),
+        column: &'static str,
+        reason: impl std::fmt::Display,
+    ) {
+        self.report_as(self.rule.severity, table, (index, row), column, reason);
+    }
+
+    fn report_as(
+        &mut self,
+        severity: Severity,
+        table: &'static Table,
+        (index, row): (usize, &Row),
+        column: &'static str,
+        reason: impl std::fmt::Display,
+    ) {
+        self.findings.push(Finding {
+            rule: self.rule.id,
+            severity,
+            forceable: self.rule.forceable,
+            table: table.name,
+            row: Some(index + 1),
+            key: row.key(table).into_iter().map(str::to_owned).collect(),
+            column: Some(column),
+            reason: reason.to_string(),
+        });
+    }
+}
+
+/// Everything that is wrong or odd, in the order of tables and rows.
+#[must_use]
+pub fn check(site: &Site) -> Report {
+    let facts = Facts::new(site);
+    let mut findings = Vec::new();
+    for rule in RULES {
+        (rule.find)(
+            &facts,
+            &mut Sink {
+                rule,
+                findings: &mut findings,
+            },
+        );
+    }
+    let place = |name| TABLES.iter().position(|table| table.name == name);
+    findings.sort_by_key(|finding| (place(finding.table), finding.row));
+    let mut seen = HashSet::new();
+    findings.retain(|finding| seen.insert(finding.clone()));
+    Report { findings }
+}
+
+#[cfg(test)]
+mod tests;

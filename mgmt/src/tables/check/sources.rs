@@ -1,0 +1,156 @@
+//! litetree and statelite: `server:dir`, variables, mount options.
+
+use super::{Facts, Severity, Sink};
+use crate::tables::schema::{self, LITETREE, SITE, STATELITE};
+use crate::tables::{Row, Table};
+use statelite_policy::template::Template;
+
+/// The columns that say where something is mounted from.
+const SOURCES: [(&Table, &str); 2] = [(&LITETREE, "directory"), (&STATELITE, "statemnt")];
+
+/// The rows with a source, without those whose value is a substitution.
+fn sources<'a>(
+    facts: &Facts<'a>,
+) -> impl Iterator<Item = (&'static Table, &'static str, (usize, &'a Row), &'a str)> + use<'a> {
+    let columns = SOURCES.map(|(table, column)| {
+        let values = facts.values(table, column);
+        values.map(move |(row, value)| (table, column, row, value))
+    });
+    let values = columns.into_iter().flatten();
+    values.filter(|(table, _, _, value)| {
+        !(table.by_node() && value.len() > 2 && value.starts_with('|') && value.ends_with('|'))
+    })
+}
+
+/// A value with its commands replaced by a word; none when the whole is one command.
+fn without_commands(value: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once("#CMD=") {
+        let Some((_, after)) = after.split_once('#') else {
+            break;
+        };
+        text.push_str(before);
+        text.push_str("output");
+        rest = after;
+    }
+    text.push_str(rest);
+    (text != "output").then_some(text)
+}
+
+pub(super) fn source(facts: &Facts<'_>, sink: &mut Sink<'_>) {
+    for (table, column, row, value) in sources(facts) {
+        let Some(text) = without_commands(value) else {
+            continue;
+        };
+        if text.contains("#CMD") {
+            sink.report(table, row, column, "a command is written #CMD=...#");
+        } else if let Err(error) = Template::parse(&text) {
+            sink.report(table, row, column, error);
+        }
+    }
+}
+
+/// xCAT never mounts such an entry. In FUSE mode it is a directory of the node itself.
+pub(super) fn no_server(facts: &Facts<'_>, sink: &mut Sink<'_>) {
+    for (table, column, row, value) in sources(facts) {
+        if !value.starts_with('/') || Template::parse(value).is_err() {
+            continue;
+        }
+        let (severity, reason) = if facts.links {
+            (
+                Severity::Refusal,
+                "there is no server: link mode never mounts it. Expected server:dir",
+            )
+        } else {
+            (
+                Severity::Warning,
+                "there is no server: read as a directory of the node itself; xCAT never mounts it",
+            )
+        };
+        sink.report_as(severity, table, row, column, reason);
+    }
+}
+
+pub(super) fn literal_server(facts: &Facts<'_>, sink: &mut Sink<'_>) {
+    for (row, value) in facts.values(&STATELITE, "statemnt") {
+        let Some((server, dir)) = value.split_once(':') else {
+            continue;
+        };
+        if !server.is_empty() && !server.contains(['$', '|', '/', '#']) && dir.contains('$') {
+            let reason = "right here, but current xCAT puts a slash before a server without a variable when the \
+                          directory has one, and the mount fails there";
+            sink.report(&STATELITE, row, "statemnt", reason);
+        }
+    }
+}
+
+/// The names after dollar signs that contain a dot, as (table, column).
+fn variables(value: &str) -> impl Iterator<Item = (&str, &str)> {
+    let name = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.');
+    let words = value.split('$').skip(1);
+    words.filter_map(move |word| word.split(name).next()?.split_once('.'))
+}
+
+pub(super) fn variable(facts: &Facts<'_>, sink: &mut Sink<'_>) {
+    for (table, column, row, value) in sources(facts) {
+        for (named, wanted) in variables(value).filter(|(named, _)| *named != SITE.name) {
+            let reason = match schema::table(named) {
+                None => format!("${named}.{wanted}: there is no table \"{named}\" here"),
+                Some(known) if known.index(wanted).is_none() => {
+                    let names: Vec<_> = known.columns.iter().map(|column| column.name).collect();
+                    format!(
+                        "${named}.{wanted}: the table {named} has no column \"{wanted}\" (it has: {})",
+                        names.join(" ")
+                    )
+                }
+                Some(known) if !known.by_node() => {
+                    format!("${named}.{wanted}: the rows of the table {named} are not about nodes")
+                }
+                Some(_) => continue,
+            };
+            sink.report(table, row, column, reason);
+        }
+    }
+}
+
+pub(super) fn unset(facts: &Facts<'_>, sink: &mut Sink<'_>) {
+    for (table, column, row, value) in sources(facts) {
+        for (_, key) in variables(value).filter(|(named, _)| *named == SITE.name) {
+            if facts.site.setting(key).is_none() {
+                let reason =
+                    format_args!("$site.{key} is not set in the site table: it becomes UNDEFINED");
+                sink.report(table, row, column, reason);
+            }
+        }
+    }
+}
+
+pub(super) fn mntopts(facts: &Facts<'_>, sink: &mut Sink<'_>) {
+    for table in [&LITETREE, &STATELITE] {
+        for (row, value) in facts.values(table, "mntopts") {
+            if value.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                let reason = "mount options are separated by commas, without whitespace";
+                sink.report(table, row, "mntopts", reason);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_words() {
+        for (value, text) in [
+            ("s:/a/#CMD=echo a/b#/c", Some("s:/a/output/c")),
+            ("#CMD=hostname#:/a/#CMD=x#", Some("output:/a/output")),
+            ("#CMD=whole#", None),
+            ("s:/#CMD=open", Some("s:/#CMD=open")),
+            ("s:/a", Some("s:/a")),
+        ] {
+            assert_eq!(without_commands(value).as_deref(), text, "{value}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The command itself, with tables in a file.
+
+use super::world::{World, listing};
+use statelite_mgmt::tables::schema::{NODETYPE, TABLES};
+use statelite_mgmt::tables::{Site, Store};
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn store(world: &World) -> String {
+    let db = world.dir.path().join("tables.sqlite").display().to_string();
+    let mut store = Store::open(&db).unwrap();
+    let site = world.site.clone();
+    let fill = |stored: &mut Site| {
+        for table in TABLES {
+            if !site.rows(table).is_empty() {
+                stored.put(table, site.rows(table).to_vec());
+            }
+        }
+        Ok(())
+    };
+    store.change(fill, true).unwrap();
+    db
+}
+
+fn run(db: &str, args: &[&str]) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_statelite"));
+    Command::new(program)
+        .arg("--db")
+        .arg(db)
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn nodeset_writes_files_says_so_and_persists_the_image() {
+    let mut world = World::current();
+    let tftpdir = world.tftpdir();
+    let db = store(&world);
+    let image = "osimage=rhels9.4-x86_64-statelite-compute";
+    let shown = run(&db, &["nodeset", "all", image, "--dry-run"]);
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    let shown = text(&shown.stdout);
+    assert!(
+        shown.starts_with("n01: statelite rhels9.4-x86_64-compute\ncopy "),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("/pxelinux.cfg/n01\n#statelite rhels9.4-x86_64-compute\nDEFAULT xCAT\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("/pxelinux.cfg/AC0A0101 -> n01\n"), "{shown}");
+    assert!(!tftpdir.exists());
+    let nodetype = |column| {
+        Store::open(&db)
+            .unwrap()
+            .site()
+            .unwrap()
+            .node_value("n01", &NODETYPE, column)
+    };
+    assert_eq!(nodetype("provmethod"), None);
+
+    let set = run(&db, &["nodeset", "n01", image]);
+    assert!(set.status.success(), "{}", text(&set.stderr));
+    assert_eq!(
+        text(&set.stdout),
+        "n01: statelite rhels9.4-x86_64-compute\n"
+    );
+    assert_eq!(
+        nodetype("provmethod").as_deref(),
+        Some("rhels9.4-x86_64-statelite-compute")
+    );
+    assert_eq!(listing(&tftpdir).len(), 4);
+    assert_eq!(
+        text(&run(&db, &["nodeset", "n01", "stat"]).stdout),
+        "n01: statelite rhels9.4-x86_64-compute\n"
+    );
+    let json = run(&db, &["nodeset", "n01", "osimage", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json[0]["state"], "statelite rhels9.4-x86_64-compute");
+    assert_eq!(
+        json[0]["files"][0]["path"],
+        tftpdir.join("pxelinux.cfg/n01").to_str().unwrap()
+    );
+    assert_eq!(
+        text(&run(&db, &["nodeset", "n01", "boot"]).stdout),
+        "n01: boot\n"
+    );
+    assert_eq!(
+        text(&run(&db, &["nodeset", "n01", "stat"]).stdout),
+        "n01: boot\n"
+    );
+    assert_eq!(
+        text(&run(&db, &["nodeset", "n01", "offline"]).stdout),
+        "n01: offline\n"
+    );
+    assert!(!tftpdir.join("pxelinux.cfg/n01").exists());
+}
+
+#[test]
+fn one_nodes_failure_stops_no_other() {
+    let mut world = World::current();
+    let tftpdir = world.tftpdir();
+    for (node, ip) in [("n02", ""), ("n03", "172.10.1.3")] {
+        world.set("nodelist", node, &[("groups", "all")]);
+        world.set("hosts", node, &[("ip", ip)]);
+    }
+    // A name that no resolver knows.
+    world.set(
+        "nodelist",
+        "n02",
+        &[
+            ("groups", "other"),
+            ("node", "n02.invalid"),
+            ("groups", "all"),
+        ],
+    );
+    let db = store(&world);
+    let set = run(
+        &db,
+        &[
+            "nodeset",
+            "all",
+            "osimage=rhels9.4-x86_64-statelite-compute",
+        ],
+    );
+    assert_eq!(set.status.code(), Some(1));
+    assert_eq!(
+        text(&set.stdout),
+        "n01: statelite rhels9.4-x86_64-compute\nn03: statelite rhels9.4-x86_64-compute\n"
+    );
+    assert!(
+        text(&set.stderr).starts_with("Error: n02.invalid: no IPv4 address"),
+        "{}",
+        text(&set.stderr)
+    );
+    assert!(tftpdir.join("pxelinux.cfg/n03").exists());
+    let site = Store::open(&db).unwrap().site().unwrap();
+    assert_eq!(
+        site.node_value("n02.invalid", &NODETYPE, "provmethod"),
+        None
+    );
+    assert!(site.node_value("n03", &NODETYPE, "provmethod").is_some());
+}
+
+#[test]
+fn the_cookbooks_command_needs_its_dialect() {
+    let mut world = World::seed("x86_64");
+    world.setting("statelitedialect", "current");
+    let tftpdir = world.tftpdir();
+    let db = store(&world);
+    let command = [
+        "nodeset",
+        "all",
+        "statelite=rhel5.3-x86_64-statelite-compute",
+    ];
+    let refused = run(&db, &command);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr)
+            .contains("have been deprecated, use \"nodeset <noderange> osimage=<osimage_name>\"")
+    );
+    assert!(!tftpdir.exists());
+    let set = run(&db, &[&command[..], &["--dialect", "2010"]].concat());
+    assert_eq!(
+        text(&set.stdout),
+        "n01: statelite rhel5.3-x86_64-compute\n",
+        "{}",
+        text(&set.stderr)
+    );
+    assert!(
+        tftpdir
+            .join("xcat/netboot/rhel5.3/x86_64/compute/initrd.gz")
+            .exists()
+    );
+}
+
+#[test]
+fn it_runs_under_its_own_name() {
+    let mut world = World::current();
+    world.tftpdir();
+    let db = store(&world);
+    let link = world.dir.path().join("nodeset");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_statelite"), &link).unwrap();
+    let stat = Command::new(&link)
+        .args(["n01", "stat"])
+        .env("STATELITE_DB", &db)
+        .output()
+        .unwrap();
+    assert_eq!(text(&stat.stdout), "n01: boot\n", "{}", text(&stat.stderr));
+    let bad = Command::new(&link)
+        .args(["n01", "sleep"])
+        .env("STATELITE_DB", &db)
+        .output()
+        .unwrap();
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(text(&bad.stderr).contains("unknown state \"sleep\""));
+}

@@ -1,0 +1,68 @@
+//! Diskless nodes in virtual machines: images, kernels, NFS servers and management servers for them.
+//!
+//! # The model
+//!
+//! A [`site::Site`] is a small data centre in one network namespace ([`cage::Cage`]) that has loopback alone: no packet
+//! leaves. In it run NFS servers ([`nfs::NfsServer`]), a management server per node ([`xcatd::Xcatd`]) and QEMU.
+//! Each server has an address of its own, so that one of them can be down. Guests reach them through QEMU's user
+//! network, and have no other way out. A server sees a guest under the address that the guest called, which is why
+//! each node has a management address of its own.
+//!
+//! A [`node::Node`] is one QEMU process. Its console is a file; commands go over the second serial port, to a shell that
+//! the image starts early ([`shell::Shell`]), because that works while the network or half of the system does not.
+//! `ssh` works too once the node is up. QEMU emulates the processor: hardware acceleration is not there or not usable on
+//! many machines, and a result must not depend on it.
+//!
+//! What is expensive is made once and kept in [`state_dir`]: kernels ([`kernel`]), the Debian image ([`image`]). A
+//! site works on a copy of the image, so tests may edit it.
+//!
+//! Nothing waits without a limit, and everything of a site ends when the process that made it ends.
+
+pub mod apt;
+pub mod cage;
+pub mod console;
+pub mod image;
+pub mod initramfs;
+pub mod kernel;
+pub mod mountstats;
+pub mod nfs;
+pub mod node;
+pub mod packages;
+pub mod qemu;
+pub mod shell;
+pub mod site;
+pub mod xcatd;
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use rustix::fs::{FlockOperation, flock};
+
+/// Where kernels and images are kept: `STATELITE_VM_DIR`, or `/var/tmp/statelite-vm`.
+#[must_use]
+pub fn state_dir() -> PathBuf {
+    std::env::var_os("STATELITE_VM_DIR")
+        .map_or_else(|| PathBuf::from("/var/tmp/statelite-vm"), PathBuf::from)
+}
+
+/// Held while virtual machines run, by whoever runs them: they would only slow each other down.
+#[derive(Debug)]
+pub struct Turn(#[allow(dead_code, reason = "the lock goes with the file")] File);
+
+/// Waits for the turn of this process.
+///
+/// # Errors
+/// When the lock file in [`state_dir`] cannot be made.
+pub fn turn() -> Result<Turn> {
+    lock("turn")
+}
+
+/// Held while something in [`state_dir`] is made, or while virtual machines run.
+pub(crate) fn lock(name: &str) -> Result<Turn> {
+    let dir = state_dir();
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let file = File::create(dir.join(format!("{name}.lock")))?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(Turn(file))
+}

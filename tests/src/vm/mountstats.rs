@@ -1,0 +1,95 @@
+//! Calls and bytes of NFS mounts, from the text of `/proc/PID/mountstats`.
+
+use std::collections::BTreeMap;
+
+/// One NFS mount.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// `SERVER:DIR`.
+    pub device: String,
+    /// Calls of each operation that was used, re-transmissions not counted.
+    pub calls: BTreeMap<String, u64>,
+    /// Bytes of all requests.
+    pub sent: u64,
+    /// Bytes of all answers.
+    pub received: u64,
+}
+
+impl Traffic {
+    /// Calls of all operations.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.calls.values().sum()
+    }
+}
+
+/// The NFS mounts of the text. The same device mounted twice is told once: the kernel counts for both together.
+#[must_use]
+pub fn parse(text: &str) -> Vec<Traffic> {
+    let mut mounts: Vec<Traffic> = Vec::new();
+    let mut current: Option<Traffic> = None;
+    let mut operations = false;
+    for line in text.lines().chain(["device end"]) {
+        if let Some(rest) = line.strip_prefix("device ") {
+            let known = |one: &Traffic| mounts.iter().any(|other| other.device == one.device);
+            mounts.extend(current.take().filter(|one| !known(one)));
+            operations = false;
+            if rest.contains(" with fstype nfs") {
+                let device = rest.split(' ').next().unwrap_or_default().to_owned();
+                current = Some(Traffic {
+                    device,
+                    ..Traffic::default()
+                });
+            }
+        } else if line.trim() == "per-op statistics" {
+            operations = true;
+        } else if let (true, Some(traffic)) = (operations, current.as_mut())
+            && let Some((name, numbers)) = line.trim().split_once(':')
+        {
+            let mut numbers = numbers
+                .split_whitespace()
+                .map(|word| word.parse().unwrap_or(0));
+            // Calls, transmissions, time-outs, bytes sent, bytes received, ...
+            let calls: u64 = numbers.next().unwrap_or(0);
+            traffic.sent += numbers.nth(2).unwrap_or(0);
+            traffic.received += numbers.next().unwrap_or(0);
+            if calls > 0 {
+                traffic.calls.insert(name.to_owned(), calls);
+            }
+        }
+    }
+    mounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "device proc mounted on /proc with fstype proc\n\
+        device 10.77.0.2:/rootimg mounted on /run/lower with fstype nfs statvers=1.1\n\
+        \topts:\tro,vers=3\n\tper-op statistics\n\
+        \t        NULL: 1 1 0 44 24 4 0 4 0\n\
+        \t     GETATTR: 20 20 0 2480 2240 1 9 13 0\n\
+        \t     SETATTR: 0 0 0 0 0 0 0 0 0\n\n\
+        device 10.77.0.2:/rootimg mounted on /again with fstype nfs statvers=1.1\n\
+        \tper-op statistics\n\t     GETATTR: 20 20 0 2480 2240 1 9 13 0\n\
+        device 10.77.0.3:/state/n01 mounted on /p with fstype nfs4 statvers=1.1\n\
+        \tper-op statistics\n\t        READ: 2 2 0 10 20 0 0 0 0\n";
+
+    #[test]
+    fn each_device_is_counted_once() {
+        let mounts = parse(TEXT);
+        let told: Vec<_> = mounts
+            .iter()
+            .map(|one| (one.device.as_str(), one.total(), one.sent, one.received))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("10.77.0.2:/rootimg", 21, 2524, 2264),
+                ("10.77.0.3:/state/n01", 2, 10, 20)
+            ]
+        );
+        assert_eq!(mounts.first().unwrap().calls.len(), 2);
+    }
+}

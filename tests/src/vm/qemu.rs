@@ -1,0 +1,251 @@
+//! One virtual machine: a QEMU process inside a cage.
+//!
+//! It emulates the processor, has one of them, a network card on QEMU's user network, and no disk.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::cage::{Cage, child_of};
+use super::console::Console;
+use crate::cmd::Cmd;
+
+/// How a machine starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// With this kernel, initramfs and command line.
+    Direct {
+        /// The kernel.
+        kernel: PathBuf,
+        /// The initramfs.
+        initrd: PathBuf,
+        /// The kernel's command line.
+        cmdline: String,
+    },
+    /// From the network: the firmware asks for an address and gets this file by TFTP.
+    Pxe {
+        /// What the TFTP server gives away.
+        tftp: PathBuf,
+        /// The file to start with, below it.
+        file: String,
+    },
+}
+
+/// What machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its number, from 1: decides its hardware address and its port for ssh.
+    pub number: u8,
+    /// How it starts.
+    pub start: Start,
+    /// Its memory in MiB.
+    pub memory: u32,
+}
+
+impl Machine {
+    /// The hardware address of its network card.
+    #[must_use]
+    pub fn mac(&self) -> String {
+        format!("52:54:00:12:34:{:02x}", self.number)
+    }
+
+    /// The port of the cage's loopback that leads to its port 22.
+    #[must_use]
+    pub fn ssh_port(&self) -> u16 {
+        2200 + u16::from(self.number)
+    }
+
+    fn args(&self, console: &Path, shell: &Path) -> Vec<String> {
+        let mut network = format!(
+            "user,id=n0,ipv6=off,hostfwd=tcp:127.0.0.1:{}-:22",
+            self.ssh_port()
+        );
+        let mut card = format!("virtio-net-pci,netdev=n0,mac={}", self.mac());
+        let start = match &self.start {
+            Start::Direct {
+                kernel,
+                initrd,
+                cmdline,
+            } => {
+                // No firmware for the card: it would only cost time.
+                card.push_str(",romfile=");
+                let file = |path: &Path| path.display().to_string();
+                [
+                    "-kernel",
+                    &file(kernel),
+                    "-initrd",
+                    &file(initrd),
+                    "-append",
+                    cmdline,
+                ]
+                .map(str::to_owned)
+                .to_vec()
+            }
+            Start::Pxe { tftp, file } => {
+                network.push_str(&format!(",tftp={},bootfile={file}", tftp.display()));
+                ["-boot", "n"].map(str::to_owned).to_vec()
+            }
+        };
+        let fixed = "-M pc -accel tcg,tb-size=512 -cpu max -smp 1 -nodefaults -no-user-config -display none -no-reboot \
+            -device virtio-rng-pci";
+        let mut args: Vec<String> = fixed.split_whitespace().map(str::to_owned).collect();
+        for (option, value) in [
+            ("-m", self.memory.to_string()),
+            ("-serial", format!("file:{}", console.display())),
+            (
+                "-serial",
+                format!("unix:{},server=on,wait=off", shell.display()),
+            ),
+            ("-netdev", network),
+            ("-device", card),
+        ] {
+            args.extend([option.to_owned(), value]);
+        }
+        args.extend(start);
+        args
+    }
+}
+
+/// A running machine. Dropping it ends it.
+#[derive(Debug)]
+pub struct Qemu {
+    nsenter: Child,
+    console: Console,
+    shell: PathBuf,
+    /// What QEMU itself complains about.
+    complaints: PathBuf,
+}
+
+impl Qemu {
+    /// Starts it; its files (`console`, `shell`, `qemu`) are in `dir`.
+    ///
+    /// # Errors
+    /// When QEMU does not start, with what it says.
+    pub fn start(cage: &Arc<Cage>, machine: &Machine, dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let file = |name: &str| dir.join(name);
+        for old in ["console", "shell"] {
+            let _ = std::fs::remove_file(file(old));
+        }
+        let complaints = std::fs::File::create(file("qemu"))?;
+        let nsenter = cage
+            .command("qemu-system-x86_64")
+            .args(machine.args(&file("console"), &file("shell")))
+            .stdout(Stdio::null())
+            .stderr(complaints)
+            .spawn()
+            .context("cannot start QEMU")?;
+        let mut qemu = Self {
+            nsenter,
+            console: Console::new(file("console")),
+            shell: file("shell"),
+            complaints: file("qemu"),
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !qemu.shell.exists() {
+            if !qemu.alive() || Instant::now() > deadline {
+                let said = std::fs::read_to_string(&qemu.complaints).unwrap_or_default();
+                bail!("QEMU does not start: {said}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(qemu)
+    }
+
+    /// Its console.
+    #[must_use]
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// The socket of its second serial port.
+    #[must_use]
+    pub fn shell_socket(&self) -> &Path {
+        &self.shell
+    }
+
+    /// Whether it runs.
+    pub fn alive(&mut self) -> bool {
+        matches!(self.nsenter.try_wait(), Ok(None))
+    }
+
+    /// The process that is the machine, as seen from here.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        child_of(self.nsenter.id())
+    }
+
+    /// Pulls the plug: SIGKILL.
+    pub fn cut(&mut self) {
+        if let Some(pid) = self.pid() {
+            // It may have ended just now.
+            let _ = Cmd::new("kill").args(["-9", &pid.to_string()]).run();
+        }
+        let _ = self.nsenter.kill();
+        let _ = self.nsenter.wait();
+    }
+
+    /// Waits until the guest has switched itself off, or asked for a reset, which ends the machine too.
+    ///
+    /// # Errors
+    /// When QEMU reports a failure, or at the limit.
+    pub fn wait_off(&mut self, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.nsenter.try_wait()? {
+                if status.success() {
+                    return Ok(());
+                }
+                let said = std::fs::read_to_string(&self.complaints).unwrap_or_default();
+                bail!("QEMU ended with {status}: {said}");
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "the machine is still on after {} s\n{}",
+                    limit.as_secs(),
+                    self.console.tail()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn firmware_is_there_only_where_it_is_needed() {
+        let machine = |start| Machine {
+            number: 10,
+            start,
+            memory: 512,
+        };
+        let args = |machine: &Machine| machine.args(Path::new("/c"), Path::new("/s")).join(" ");
+        let direct = args(&machine(Start::Direct {
+            kernel: "/k".into(),
+            initrd: "/i".into(),
+            cmdline: "a=b c".into(),
+        }));
+        assert!(
+            direct.ends_with("mac=52:54:00:12:34:0a,romfile= -kernel /k -initrd /i -append a=b c")
+        );
+        assert!(direct.contains("hostfwd=tcp:127.0.0.1:2210-:22 "));
+        let pxe = args(&machine(Start::Pxe {
+            tftp: "/t".into(),
+            file: "pxelinux.0".into(),
+        }));
+        assert!(!pxe.contains("romfile"));
+        assert!(pxe.contains("tftp=/t,bootfile=pxelinux.0 ") && pxe.ends_with("-boot n"));
+    }
+}

@@ -1,0 +1,178 @@
+//! What the tests of virtual machines share: what a healthy node is, and the record of its traffic.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use statelite_tests::vm::image::USER;
+use statelite_tests::vm::node::Node;
+use statelite_tests::vm::site::{Site, Spec};
+
+/// The table of the cookbook, as it stands there.
+pub const COOKBOOK: &str = include_str!("../data/litefile.seed.redhat.csv");
+
+/// Whether virtual machines can run here; says so loudly when not.
+pub fn can_run(test: &str) -> bool {
+    if cfg!(not(target_arch = "x86_64")) {
+        eprintln!("SKIPPED: {test}: needs x86_64");
+        return false;
+    }
+    statelite_tests::root_or_skip(test)
+}
+
+/// A command, and what it has to say: all its output, or with `~` before it something that is in it.
+type Check<'a> = (&'a str, &'a str);
+
+/// Runs every check, and reports all that fail.
+pub fn checks(node: &mut Node, checks: &[Check<'_>]) -> Result<()> {
+    let mut failed = String::new();
+    for (command, expected) in checks {
+        let reply = node.run(command)?;
+        let said = reply.output.trim();
+        let good = match expected.strip_prefix('~') {
+            Some(part) => said.contains(part),
+            None => said == *expected,
+        };
+        if !good {
+            writeln!(
+                failed,
+                "{command}\n    expected {expected:?}\n    said     {said:?}"
+            )?;
+        }
+    }
+    ensure!(failed.is_empty(), "node {}:\n{failed}", node.name());
+    Ok(())
+}
+
+/// What works on every node, whatever its `/` is made of.
+pub fn works_as_a_machine(node: &mut Node) -> Result<()> {
+    let su = |command: &str| format!("su - {USER} -c '{command}' 2>&1");
+    checks(
+        node,
+        &[
+            ("systemctl is-system-running", "running"),
+            ("systemctl --failed --no-legend --plain", ""),
+            (
+                "journalctl -b --no-pager | grep -iE 'i/o error|input/output error|stale file handle|endpoint is not connected'",
+                "",
+            ),
+            (&su("id -un"), USER),
+            (&su("ping -c1 -W9 10.0.2.2"), "~ 1 received"),
+            ("wc -c </etc/machine-id", "33"),
+            ("journalctl -b --no-pager -u cron | tail -n 9", "~Started"),
+            (
+                "logger -t probe hello; for i in $(seq 50); do grep -q probe /var/log/syslog && break; sleep .2; done; \
+                 tail -n 5 /var/log/syslog",
+                "~probe: hello",
+            ),
+            (
+                "journalctl --flush && ls -d /var/log/journal/$(cat /etc/machine-id)",
+                "~/var/log/journal/",
+            ),
+            (
+                "systemd-tmpfiles --create >/dev/null 2>&1; stat -c %a /tmp/.X11-unix",
+                "1777",
+            ),
+            (
+                "ssh-keygen -A >/dev/null && ls /etc/ssh/ssh_host_ed25519_key",
+                "/etc/ssh/ssh_host_ed25519_key",
+            ),
+            (
+                "echo a >/var/tmp/a && mv /var/tmp/a /var/tmp/b && cat /var/tmp/b",
+                "a",
+            ),
+            (
+                "python3 -c 'import json, ssl, email.message; print(json.dumps([1]))'",
+                "[1]",
+            ),
+            (
+                "dpkg-query -W -f '${Package}\\n' systemd rsyslog",
+                "rsyslog\nsystemd",
+            ),
+        ],
+    )?;
+    let ssh = node.ssh("id -un; cat /proc/sys/kernel/hostname")?;
+    ensure!(ssh.stdout == format!("root\n{}\n", node.name()), "{ssh}");
+    Ok(())
+}
+
+/// Cron has done its work: it looks once a minute.
+pub fn cron_ran(node: &mut Node) -> Result<()> {
+    let wait = "for i in $(seq 50); do grep -q ran /var/log/cron-probe && break; sleep 2; done 2>/dev/null; cat /var/log/cron-probe";
+    let reply = node.run_within(wait, Duration::from_secs(150))?;
+    ensure!(
+        reply.output.contains("ran"),
+        "cron did nothing: {}",
+        reply.output
+    );
+    Ok(())
+}
+
+/// What a boot cost.
+#[derive(Debug)]
+pub struct Boot {
+    /// From power on until systemd says that it is finished.
+    pub seconds: f64,
+    /// All NFS calls until then.
+    pub calls: u64,
+}
+
+/// Boots a node, requires that all of it runs, and keeps a record of what it cost beside its console.
+pub fn boot(site: &Site, spec: &Spec) -> Result<(Node, Boot)> {
+    let start = Instant::now();
+    let mut node = site.boot(spec)?;
+    node.wait_running()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let traffic = node.traffic()?;
+    let calls = traffic.iter().map(|mount| mount.total()).sum();
+    let mounts: Vec<_> = traffic
+        .iter()
+        .map(|mount| {
+            serde_json::json!({"device": mount.device, "calls": mount.calls, "total": mount.total(),
+                "sent": mount.sent, "received": mount.received})
+        })
+        .collect();
+    let what = format!(
+        "{}-{}-nfs{}",
+        spec.mode.name(),
+        spec.kernel,
+        spec.nfs.version()
+    );
+    let record =
+        serde_json::json!({"boot": what, "seconds": seconds, "calls": calls, "mounts": mounts});
+    std::fs::write(
+        site.logs().join(format!("{what}.json")),
+        format!("{record:#}\n"),
+    )?;
+    eprintln!("booted {what}: {calls} NFS calls, {seconds:.0} s");
+    for mount in &traffic {
+        eprintln!("    {}: {:?}", mount.device, mount.calls);
+    }
+    Ok((node, Boot { seconds, calls }))
+}
+
+/// Switches off, and requires that `/` worked until the end. Returns how long it took, in seconds.
+pub fn power_off(node: &mut Node) -> Result<f64> {
+    let start = Instant::now();
+    let console = node.power_off()?;
+    let said = console.split_once("shutdown-probe: poweroff");
+    let said = said.and_then(|(_, rest)| rest.split_once("shutdown-probe: end"));
+    let Some((probe, _)) = said else {
+        anyhow::bail!(
+            "the probe at the end of the shutdown did not finish\n{}",
+            node.console().tail()
+        );
+    };
+    let programs: usize = probe
+        .lines()
+        .nth(1)
+        .unwrap_or_default()
+        .trim()
+        .parse()
+        .unwrap_or(0);
+    ensure!(
+        programs > 100,
+        "/ does not work at the end of the shutdown: {probe}"
+    );
+    Ok(start.elapsed().as_secs_f64())
+}
