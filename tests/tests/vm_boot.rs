@@ -2,9 +2,19 @@
 
 mod vm;
 
+use std::fs;
+
 use statelite_tests::vm::kernel::Kernel;
 use statelite_tests::vm::site::{Mode, Nfs, Site, Spec};
 use statelite_tests::vm::turn;
+
+/// What the tests add to the cookbook's table.
+const MORE: &str = "\"ALL\",\"/etc/motd\",\"ro\",,\n\"ALL\",\"/var/lib/kept/\",\"persistent\",,\n\
+    \"ALL\",\"/etc/kept.conf\",\"persistent\",,\n";
+
+fn table() -> String {
+    format!("{}{MORE}", vm::COOKBOOK)
+}
 
 #[test]
 fn the_baseline_boots_works_and_switches_off() {
@@ -13,13 +23,117 @@ fn the_baseline_boots_works_and_switches_off() {
     }
     let _turn = turn().unwrap();
     let site = Site::new("baseline").unwrap();
-    for (kernel, nfs) in [(Kernel::V6_12, Nfs::V3), (Kernel::V6_1, Nfs::V41)] {
-        let mut spec = Spec::new(1, Mode::Overlay);
-        (spec.kernel, spec.nfs) = (kernel, nfs);
-        let (mut node, boot) = vm::boot(&site, &spec).unwrap();
-        assert!(boot.calls > 1000, "{boot:?}");
-        vm::works_as_a_machine(&mut node).unwrap();
-        let seconds = vm::power_off(&mut node).unwrap();
-        eprintln!("switched off in {seconds:.0} s");
+    let mut spec = Spec::new(1, Mode::Overlay);
+    (spec.kernel, spec.nfs) = (Kernel::V6_1, Nfs::V41);
+    let (mut node, boot) = vm::boot(&site, &spec).unwrap();
+    assert!(boot.calls > 1000, "{boot:?}");
+    vm::works_as_a_machine(&mut node).unwrap();
+    let seconds = vm::power_off(&mut node).unwrap();
+    eprintln!("switched off in {seconds:.0} s");
+}
+
+#[test]
+fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
+    if !vm::can_run("our_root_works_like_the_baseline_and_keeps_what_it_must") {
+        return;
+    }
+    let _turn = turn().unwrap();
+    let site = Site::new("fuse").unwrap();
+    fs::write(site.image().join("etc/kept.conf"), "from the image\n").unwrap();
+    let (mut node, baseline) = vm::boot(&site, &Spec::new(1, Mode::Overlay)).unwrap();
+    let baseline_off = vm::power_off(&mut node).unwrap();
+    drop(node);
+
+    let spec = Spec::new(1, Mode::Fuse);
+    let server = site.manage(&spec, &table(), &[]).unwrap();
+    let (mut node, boot) = vm::boot(&site, &spec).unwrap();
+    eprintln!(
+        "NFS calls: {} against {} of the baseline; seconds: {:.0} against {:.0}",
+        boot.calls, baseline.calls, boot.seconds, baseline.seconds
+    );
+    assert!(server.asked().iter().any(|command| command == "litefile"));
+    vm::works_as_a_machine(&mut node).unwrap();
+    vm::is_ours(&mut node).unwrap();
+    vm::cron_ran(&mut node).unwrap();
+
+    // The server's edits show.
+    let motd = site.image().join("etc/motd");
+    let wait = |text: &str| {
+        format!(
+            "for i in $(seq 100); do [ \"$(cat /etc/motd 2>&1)\" = '{text}' ] && break; sleep .2; done; cat /etc/motd 2>&1"
+        )
+    };
+    fs::write(&motd, "first\n").unwrap();
+    vm::checks(&mut node, &[(&wait("first"), "first")]).unwrap();
+    fs::write(site.image().join("usr/share/new-file"), "new\n").unwrap();
+    let appears = "for i in $(seq 100); do [ -e /usr/share/new-file ] && break; sleep .2; done; cat /usr/share/new-file";
+    vm::checks(&mut node, &[(appears, "new")]).unwrap();
+    fs::remove_file(site.image().join("usr/share/new-file")).unwrap();
+    let goes = "for i in $(seq 100); do [ -e /usr/share/new-file ] || break; sleep .2; done; ls /usr/share/new-file 2>&1";
+    vm::checks(&mut node, &[(goes, "~No such file")]).unwrap();
+
+    // When close returns, the data is on the server.
+    let kept = site.state().join("n01/var/lib/kept");
+    for number in 0..20 {
+        let file = format!("/var/lib/kept/f{number}");
+        node.check(&format!("echo {number} >{file}")).unwrap();
+        let there = fs::read_to_string(kept.join(format!("f{number}"))).unwrap_or_default();
+        assert_eq!(there, format!("{number}\n"), "{file}");
+    }
+    node.check("echo changed >>/etc/kept.conf; echo gone >/var/tmp/gone")
+        .unwrap();
+    let off = vm::power_off(&mut node).unwrap();
+    drop(node);
+    eprintln!("off in {off:.0} s, the baseline in {baseline_off:.0} s");
+    assert!(off < baseline_off + 15.0);
+
+    let (mut node, _) = vm::boot(&site, &spec).unwrap();
+    vm::checks(
+        &mut node,
+        &[
+            ("cat /etc/kept.conf", "from the image\nchanged"),
+            ("ls /var/lib/kept | wc -l", "20"),
+            ("ls /var/tmp/gone 2>&1", "~No such file"),
+        ],
+    )
+    .unwrap();
+    node.check("echo last >/var/lib/kept/last").unwrap();
+    node.cut();
+    let last = fs::read_to_string(kept.join("last")).unwrap();
+    assert_eq!(last, "last\n");
+}
+
+#[test]
+fn our_root_works_on_the_older_kernel_with_two_nodes() {
+    if !vm::can_run("our_root_works_on_the_older_kernel_with_two_nodes") {
+        return;
+    }
+    let _turn = turn().unwrap();
+    let site = Site::new("two").unwrap();
+    let mut running = Vec::new();
+    for number in [1, 2] {
+        let mut spec = Spec::new(number, Mode::Fuse);
+        (spec.kernel, spec.nfs) = (Kernel::V6_1, Nfs::V41);
+        let tree = site.trees().join(spec.name()).join("etc");
+        fs::create_dir_all(&tree).unwrap();
+        fs::write(tree.join("motd"), format!("this is {}\n", spec.name())).unwrap();
+        let tree = format!("10.77.0.2:/trees/{}", spec.name());
+        let server = site.manage(&spec, &table(), &[tree]).unwrap();
+        let (node, _) = vm::boot(&site, &spec).unwrap();
+        running.push((node, server));
+    }
+    for (node, _) in &mut running {
+        let name = node.name().to_owned();
+        let motd = format!("this is {name}");
+        vm::checks(node, &[("cat /etc/motd", &motd), ("hostname", &name)]).unwrap();
+        node.check(&format!("echo {name} >/var/lib/kept/name"))
+            .unwrap();
+        vm::works_as_a_machine(node).unwrap();
+        vm::is_ours(node).unwrap();
+    }
+    for (node, _) in &mut running {
+        let name = node.name().to_owned();
+        vm::checks(node, &[("cat /var/lib/kept/name", &name)]).unwrap();
+        vm::power_off(node).unwrap();
     }
 }

@@ -43,7 +43,16 @@ pub fn run() -> anyhow::Result<()> {
     protect::all();
     protect::ignore_signals();
     match serve(&order, &line, &mut talk) {
-        Ok(session) => session.join().context("the session ended"),
+        Ok(session) => {
+            let ended = session
+                .join()
+                .context("the root file system's service ended");
+            match &ended {
+                Ok(()) => tracing::warn!("the root is unmounted"),
+                Err(e) => tracing::error!("{e:#}"),
+            }
+            ended
+        }
         Err(e) => {
             let _ = talk.say(&Word::Failed(format!("{e:#}")));
             Err(e)

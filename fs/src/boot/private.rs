@@ -8,9 +8,8 @@
 use crate::sys::{mountfd, namespace};
 use anyhow::Context as _;
 use rustix::fd::OwnedFd;
-use rustix::fs::CWD;
+use rustix::fs::{CWD, FileType, Mode};
 use rustix::mount::{MountFlags, MoveMountFlags, UnmountFlags};
-use std::path::Path;
 
 /// Memory that the small files in the private root may take.
 const SIZE: &str = "16m";
@@ -61,13 +60,15 @@ pub fn enter(keep: bool) -> anyhow::Result<()> {
     rustix::process::fchdir(&root)?;
     rustix::process::chroot(".")?;
     rustix::process::chdir("/")?;
-    for dir in [at::IMAGE, at::VOLATILE, at::MNT, "/proc"] {
+    for dir in [at::IMAGE, at::VOLATILE, at::MNT, "/proc", "/dev"] {
         std::fs::create_dir_all(dir).with_context(|| dir.to_owned())?;
     }
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     rustix::mount::mount("proc", "/proc", "proc", flags, c"").context("/proc")?;
-    debug_assert!(Path::new("/proc/self/fd").exists());
-    Ok(())
+    // Each serving thread opens it for a channel of its own.
+    let (kind, mode) = (FileType::CharacterDevice, Mode::from_raw_mode(0o600));
+    rustix::fs::mknodat(CWD, "/dev/fuse", kind, mode, rustix::fs::makedev(10, 229))
+        .context("/dev/fuse")
 }
 
 /// Mount points in the text of mountinfo.

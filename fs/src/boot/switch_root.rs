@@ -36,8 +36,12 @@ pub fn enter(newroot: &Path, init: &Path, args: Vec<String>) -> anyhow::Result<I
     check(newroot, init)?;
     for name in MOVED {
         let (from, to) = (Path::new("/").join(name), newroot.join(name));
-        rustix::mount::mount_move(&from, &to)
-            .with_context(|| format!("{} to {}", from.display(), to.display()))?;
+        rustix::mount::mount_move(&from, &to).with_context(|| {
+            format!(
+                "{} cannot move to the image's directory of that name",
+                from.display()
+            )
+        })?;
     }
     let old = open_dir("/")?;
     rustix::process::chdir(newroot).with_context(|| newroot.display().to_string())?;
