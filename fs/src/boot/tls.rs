@@ -51,7 +51,7 @@ pub fn advice(error: &Error) -> Option<String> {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "the server's certificate is not valid yet: is this node's clock right?"
         }
-        CertificateError::UnknownIssuer => {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the server's certificate is not signed by the authority in the initramfs (/etc/statelite/ca.pem): \
              rebuild the initramfs with the right one, or this is not our server"
         }

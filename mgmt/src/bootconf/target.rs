@@ -208,6 +208,15 @@ fn supported(site: &Site, node: &str, arch: &str) -> Result<(), BootError> {
 
 /// Sets columns of the node's own nodetype row.
 fn set(site: &mut Site, node: &str, values: &[(&str, &str)]) {
+    // Thousands of nodes are set again to what they are: no copy of the table for each.
+    let same = |row: &Row| {
+        values
+            .iter()
+            .all(|(column, value)| row.get(&NODETYPE, column) == Some(value))
+    };
+    if site.row(&NODETYPE, &[node]).is_some_and(same) {
+        return;
+    }
     let mut rows = site.rows(&NODETYPE).to_vec();
     let place = rows.iter().position(|row| row.key(&NODETYPE) == [node]);
     let mut row = match place.and_then(|place| rows.get(place)) {

@@ -114,6 +114,7 @@ fn nodeset(context: &Context, args: &NodesetArgs) -> anyhow::Result<ExitCode> {
 /// Copies and writes; a node's failure takes the place of its plan and stops no other node.
 fn carry_out(outcomes: &mut [(String, Outcome)], args: &NodesetArgs) {
     let mut copied: HashMap<Copy, Result<(), BootError>> = HashMap::new();
+    let mut names = write::Names::default();
     for (_, outcome) in outcomes {
         let Ok(plan) = outcome.as_ref() else {
             continue;
@@ -126,7 +127,7 @@ fn carry_out(outcomes: &mut [(String, Outcome)], args: &NodesetArgs) {
             let done = copied.entry(copy.clone());
             done.or_insert_with(|| write::copy(copy)).clone()
         });
-        if let Err(error) = copied.and_then(|()| write::apply(plan)) {
+        if let Err(error) = copied.and_then(|()| write::apply(plan, &mut names)) {
             *outcome = Err(error);
         }
     }

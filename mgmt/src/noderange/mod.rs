@@ -12,8 +12,8 @@
 //! | `^file` | the ranges in a file, one per line |
 //! | `nodetype.os==rhels6.2`, `!=`, `=~`, `!~` | nodes by a value |
 //!
-//! The text goes through a [`lexer`] and a [`parser`] to a tree ([`ast`]); [`eval`] walks it. A word is first looked
-//! up as a node and as a group, only then taken apart ([`names`]), so a node may be called `n1-n9`. Groups are those
+//! The text goes through a `lexer` and a `parser` to a tree ([`ast`]); `eval` walks it. A word is first looked
+//! up as a node and as a group, only then taken apart (`names`), so a node may be called `n1-n9`. Groups are those
 //! of `nodelist.groups`; dynamic groups need xCAT's nodegroup table, which is not kept here.
 //!
 //! Everything is bounded: the length of the text, the depth, and the number of names before any of them is made.

@@ -152,10 +152,12 @@ impl Authority {
     /// [`CaError`] when there is no authority or a name is none.
     pub fn sign_server(&self, names: &BTreeSet<String>) -> Result<Pair, CaError> {
         let mut params = CertificateParams::new(names.iter().cloned().collect::<Vec<_>>())?;
-        let first = names
+        let named =
+            |name: &&String| *name != "localhost" && name.parse::<std::net::IpAddr>().is_err();
+        let name = names
             .iter()
-            .find(|name| name.parse::<std::net::IpAddr>().is_err());
-        let name = first.map_or("statelite server", String::as_str);
+            .find(named)
+            .map_or("statelite server", String::as_str);
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         validity(&mut params, SERVER_DAYS);

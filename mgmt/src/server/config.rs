@@ -35,6 +35,8 @@ pub struct Config {
     pub poll_seconds: u64,
     /// A snapshot made by `statelite pull`, used while the database cannot be read.
     pub snapshot: Option<PathBuf>,
+    /// Where records of what nodes were told are kept; beside an SQLite file, or in `/var/lib/statelite`, when not set.
+    pub state: Option<PathBuf>,
     /// After this many seconds without news from the source, health says so.
     pub stale_seconds: u64,
     /// What one client, and all of them, can cost.
@@ -54,6 +56,7 @@ impl Default for Config {
             name_servers: Vec::new(),
             poll_seconds: 1,
             snapshot: None,
+            state: None,
             stale_seconds: 300,
             limits: Limits::default(),
         }
@@ -197,7 +200,7 @@ mod tests {
             told.push('\n');
         }
         let mut config = Config::parse(&told).unwrap();
-        assert!(config.snapshot.take().is_some());
+        assert!(config.snapshot.take().is_some() && config.state.take().is_some());
         assert_eq!(config, Config::default());
         assert_eq!(Config::parse(text).unwrap(), Config::default());
     }

@@ -69,7 +69,7 @@ impl Keeper {
         config: &Config,
         metrics: &Arc<Metrics>,
     ) -> anyhow::Result<(Self, Running)> {
-        let mut source = Source::new(db, config.snapshot.as_deref());
+        let mut source = Source::new(db, config);
         let found = source.first()?;
         let health = Arc::new(Mutex::new(found.health()));
         let (publish, worlds) = watch::channel(Arc::new(found.into_world(0)));

@@ -20,6 +20,12 @@ const DIRECTORIES: [(&str, &str); 3] = [
     ("noderes", "tftpdir"),
 ];
 
+/// Whether a column holds directories, so that `/a/b/` in it is one.
+#[must_use]
+pub fn is_directory(table: &Table, column: &str) -> bool {
+    DIRECTORIES.contains(&(table.name, column))
+}
+
 /// All tables at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Site {
@@ -185,7 +191,7 @@ impl Site {
                 return found(node);
             }
             let slashes = cell.starts_with('/');
-            if slashes && DIRECTORIES.contains(&(table.name, column)) {
+            if slashes && is_directory(table, column) {
                 return found(cell);
             }
             let substitution = Substitution::parse(cell);

@@ -61,8 +61,8 @@ fn a_usual_change_can_break_off_anywhere() {
                 "var/log/x=3",
                 "var/log/y&var/log/x",
                 "tmp/:1777",
-                "lock>/var/lock",
-                "var/lock/",
+                "lock>/srv/lock",
+                "srv/lock/",
             ],
         );
     };

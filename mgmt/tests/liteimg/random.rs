@@ -146,7 +146,10 @@ pub fn build(root: &Path, tree: &Tree) {
 
 /// Whether a tree and a table cannot go together for a reason that a test of its own covers.
 pub fn impossible(error: &LiteError) -> bool {
-    matches!(error, LiteError::NotADirectory { .. } | LiteError::Loop(_))
+    matches!(
+        error,
+        LiteError::NotADirectory { .. } | LiteError::Loop(_) | LiteError::Overlap { .. }
+    )
 }
 
 /// A prepared image but for what differs from run to run: the times of what liteimg made, and its record of them.

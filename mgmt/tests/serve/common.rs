@@ -133,6 +133,7 @@ impl Site1 {
             status_port: 0,
             https_port: 0,
             ca: self.ca_dir(),
+            state: Some(self.dir.path().to_owned()),
             ..Config::default()
         };
         change(&mut config);

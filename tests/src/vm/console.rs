@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 /// What a console says when it is of no use to go on waiting.
-const HOPELESS: [&str; 5] = [
+const HOPELESS: [&str; 6] = [
     "Kernel panic",
     "You are in emergency mode",
     "Freezing execution",
     "overlay-init: FAILED",
+    "statelitefs: booting has failed",
     "No bootable device",
 ];
 /// How much of it an error shows.

@@ -12,7 +12,7 @@ use super::plan::{OWN, STORE};
 use super::root::Root;
 use super::state::digest;
 use super::step::{Plan, Step};
-use super::{LiteError, Options, tree};
+use super::{LiteError, tree};
 use rustix::io::Errno;
 use std::io;
 
@@ -52,31 +52,25 @@ pub fn unfinished(root: &Root) -> Result<Option<Plan>, LiteError> {
 pub fn finish_last(
     root: &Root,
     plan: Option<Plan>,
-    options: Options,
     progress: Progress<'_>,
 ) -> Result<(), LiteError> {
     leftovers(root, plan.is_some()).map_err(failed("tidying up"))?;
     let Some(plan) = plan else { return Ok(()) };
     let at = root.read(PROGRESS).map_err(LiteError::at(PROGRESS))?;
     let at = at.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    steps(root, &plan, at, true, options, progress)
+    steps(root, &plan, at, true, progress)
 }
 
 /// Carries out a plan.
 ///
 /// # Errors
 /// [`LiteError::Step`]; the next run goes on.
-pub fn carry_out(
-    root: &Root,
-    plan: &Plan,
-    options: Options,
-    progress: Progress<'_>,
-) -> Result<(), LiteError> {
+pub fn carry_out(root: &Root, plan: &Plan, progress: Progress<'_>) -> Result<(), LiteError> {
     if plan.steps.is_empty() {
         return Ok(());
     }
     begin(root, plan).map_err(failed("writing the journal"))?;
-    steps(root, plan, 0, false, options, progress)
+    steps(root, plan, 0, false, progress)
 }
 
 fn failed(step: &str) -> impl FnOnce(io::Error) -> LiteError {
@@ -124,36 +118,31 @@ fn steps(
     plan: &Plan,
     at: usize,
     again: bool,
-    options: Options,
     progress: Progress<'_>,
 ) -> Result<(), LiteError> {
     let count = plan.steps.len();
     for (index, step) in plan.steps.iter().enumerate().skip(at) {
         progress(index, count, step);
         let done = match step {
-            Step::Barrier => barrier(root, index + 1, options),
+            Step::Barrier => barrier(root, index + 1),
             step => carry(root, step, again),
         };
         done.map_err(failed(&step.to_string()))?;
     }
-    end(root, plan, options).map_err(failed("finishing"))
+    end(root, plan).map_err(failed("finishing"))
 }
 
-fn barrier(root: &Root, next: usize, options: Options) -> io::Result<()> {
-    if !options.no_sync {
-        root.sync()?;
-    }
+fn barrier(root: &Root, next: usize) -> io::Result<()> {
+    root.sync()?;
     root.write(PROGRESS, next.to_string().as_bytes())
 }
 
 /// Everything is done: the journal goes, and `.statelite` if nothing else needs it.
-fn end(root: &Root, plan: &Plan, options: Options) -> io::Result<()> {
+fn end(root: &Root, plan: &Plan) -> io::Result<()> {
     if root.stat(WORK)?.is_some() {
         tree::remove(root, root.dir(OWN)?, b"work")?;
     }
-    if !options.no_sync {
-        root.sync()?;
-    }
+    root.sync()?;
     if plan.leave {
         root.hold_mtime()?;
         root.rename(OWN, GOING)?;

@@ -84,6 +84,18 @@ pub enum LiteError {
         /// Where it leads.
         at: String,
     },
+    /// A listed path leads through a link to where another row is done.
+    #[error(
+        "/{path} cannot be listed together with /{other}: a link in the image leads it to /{place}; list /{place} instead"
+    )]
+    Overlap {
+        /// The listed path.
+        path: String,
+        /// Where it leads.
+        place: String,
+        /// The other row.
+        other: String,
+    },
     /// The image changed while it was looked at.
     #[error("/{0} in the image changed while liteimg looked at it: run liteimg again")]
     Planned(String),
@@ -200,14 +212,14 @@ pub fn apply_with(
         return Ok(report);
     }
     if !options.dry_run {
-        execute::finish_last(&image_root, unfinished, options, progress)?;
+        execute::finish_last(&image_root, unfinished, progress)?;
     }
     let Plan {
         steps, warnings, ..
     } = {
         let plan = look(&image_root, image, rules, dialect)?;
         if !options.dry_run {
-            execute::carry_out(&image_root, &plan, options, progress)?;
+            execute::carry_out(&image_root, &plan, progress)?;
         }
         plan
     };
@@ -217,7 +229,7 @@ pub fn apply_with(
 }
 
 fn open(path: &Path, options: Options) -> Result<Root, LiteError> {
-    Root::open(path, options.abort_after).map_err(|source| {
+    Root::open(path, !options.no_sync, options.abort_after).map_err(|source| {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::WouldBlock => LiteError::Busy(path),

@@ -186,6 +186,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         for want in new {
             wants.push((self.world.place(&want.path)?, want));
         }
+        overlap(&wants)?;
         // Of two rows that mean one place, the one that names it without a link on the way is done.
         wants.sort_by_key(|(place, want)| (place.clone(), *place != want.path));
         let mut records: Vec<(Record, bool)> = Vec::new();
@@ -315,4 +316,32 @@ fn passages(records: &[Record]) -> BTreeSet<String> {
         }
     }
     dirs
+}
+
+/// Refuses a row that leads through a link of the image to a place at which another row is done, above or below it:
+/// what the one does would change what the other means.
+fn overlap(wants: &[(String, &Want)]) -> Result<(), LiteError> {
+    // Below a link row that is done already, a place is inside of `.default`.
+    let plain = |place: &str| {
+        let inside = below(place, STORE).filter(|rest| !rest.is_empty());
+        inside.unwrap_or(place).to_owned()
+    };
+    let under = |one: &str, other: &str| below(one, other).is_some_and(|rest| !rest.is_empty());
+    let places: Vec<(String, &Want)> = wants.iter().map(|(p, want)| (plain(p), *want)).collect();
+    for (place, want) in places.iter().filter(|(place, want)| *place != want.path) {
+        for (other_place, other) in &places {
+            let meets = under(place, other_place)
+                || under(other_place, place)
+                || under(place, &other.path)
+                || under(&want.path, &other.path);
+            if meets {
+                return Err(LiteError::Overlap {
+                    path: want.path.clone(),
+                    place: place.clone(),
+                    other: other.path.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
 }

@@ -33,21 +33,24 @@ pub const ABORTED: &str = "broken off by a test";
 #[derive(Debug)]
 pub struct Root {
     fd: OwnedFd,
+    /// Whether to wait for the disk.
+    durable: bool,
     /// Changes left until the run is broken off; none: never.
     left: Cell<Option<u64>>,
 }
 
 impl Root {
-    /// Opens an image and makes sure that no other run works on it.
+    /// Opens an image and makes sure that no other run works on it. If it is not `durable`, nothing waits for the disk.
     ///
     /// # Errors
     /// As opening a directory; `EWOULDBLOCK` if another run is at it.
-    pub fn open(path: &Path, abort_after: Option<u64>) -> io::Result<Self> {
+    pub fn open(path: &Path, durable: bool, abort_after: Option<u64>) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self {
             fd,
+            durable,
             left: Cell::new(abort_after),
         })
     }
@@ -207,12 +210,17 @@ impl Root {
                 rest = rest.get(count..).unwrap_or_default();
             }
         }
-        rustix::fs::fsync(&file)?;
+        if self.durable {
+            rustix::fs::fsync(&file)?;
+        }
         let ((dir, name), (_, new)) = (split(path), split(&new));
         let dir = self.open_at(dir, OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
         self.tick()?;
         rustix::fs::renameat(&dir, new, &dir, name)?;
-        Ok(rustix::fs::fsync(&dir)?)
+        if self.durable {
+            rustix::fs::fsync(&dir)?;
+        }
+        Ok(())
     }
 
     /// Reads a whole file of liteimg's own; none if there is none.
@@ -293,7 +301,10 @@ impl Root {
     /// # Errors
     /// As `syncfs(2)`.
     pub fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.fd)?)
+        if self.durable {
+            rustix::fs::syncfs(&self.fd)?;
+        }
+        Ok(())
     }
 }
 

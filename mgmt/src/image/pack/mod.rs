@@ -118,7 +118,7 @@ pub fn pack(
         path: root.to_owned(),
         source,
     };
-    let image = Root::open(root, None).map_err(open)?;
+    let image = Root::open(root, true, None).map_err(open)?;
     let mut found = Found::default();
     let top = image.dir("").map_err(io_at(b""))?;
     let stat = rustix::fs::fstat(&top).map_err(|error| io_at(b"")(error.into()))?;

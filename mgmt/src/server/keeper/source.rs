@@ -4,6 +4,7 @@ use super::reports::{self, Report};
 use super::{Health, now};
 use crate::hierarchy::snapshot::Snapshot;
 use crate::resolve::given::state_dir;
+use crate::server::config::Config;
 use crate::server::world::World;
 use crate::tables::{Site, Store};
 use anyhow::Context as _;
@@ -22,6 +23,8 @@ pub struct Source {
     watch: Option<rusqlite::Connection>,
     version: Option<i64>,
     snapshot: Option<PathBuf>,
+    /// Where records of answers are kept.
+    state: PathBuf,
     /// The snapshot that was looked at last, by the time it was written, and whether it was worth using.
     read: Option<(SystemTime, bool)>,
 }
@@ -74,13 +77,14 @@ impl Found {
 
 impl Source {
     /// Nothing is opened yet.
-    pub fn new(db: &str, snapshot: Option<&Path>) -> Self {
+    pub fn new(db: &str, config: &Config) -> Self {
         Self {
             db: db.to_owned(),
             store: None,
             watch: None,
             version: None,
-            snapshot: snapshot.map(Path::to_owned),
+            snapshot: config.snapshot.clone(),
+            state: config.state.clone().unwrap_or_else(|| state_dir(db)),
             read: None,
         }
     }
@@ -159,7 +163,7 @@ impl Source {
     /// # Errors
     /// When there is no database for states, or a record of an answer cannot be written.
     pub fn write(&mut self, reports: &[Report]) -> anyhow::Result<()> {
-        let recorded = reports::record(&state_dir(&self.db), reports);
+        let recorded = reports::record(&self.state, reports);
         if reports::touch_tables(reports) {
             self.write_states(reports)?;
         }

@@ -1,101 +1,50 @@
-//! Substitution values: `|pattern|replacement|`, or `/pattern/replacement/` with exactly three slashes.
+//! Values that are computed from the node's name: [`crate::tables::substitution`].
 
 use super::{Facts, Sink};
-use crate::tables::schema::{NODERES, STATELITE, TABLES};
+use crate::tables::schema::TABLES;
+use crate::tables::site::is_directory;
 use crate::tables::substitution::Substitution;
 use crate::tables::{Row, Table};
 
-/// Columns in which a value between slashes is more likely a path.
-const PATHS: &[(&Table, &str)] = &[
-    (&STATELITE, "statemnt"),
-    (&NODERES, "nfsdir"),
-    (&NODERES, "tftpdir"),
-];
-
-/// Pattern and replacement.
-fn parts(value: &str) -> Option<(&str, &str)> {
-    let sign = value.chars().next().filter(|c| matches!(c, '|' | '/'))?;
-    let inner = value.strip_prefix(sign)?.strip_suffix(sign)?;
-    let (pattern, replacement) = inner.split_once(sign)?;
-    (!replacement.contains(sign)).then_some((pattern, replacement))
-}
-
-fn is_path(table: &Table, column: &str, value: &str) -> bool {
-    let listed = |(t, c): &(&Table, &str)| t.name == table.name && *c == column;
-    value.starts_with('/') && PATHS.iter().any(listed)
-}
-
-/// Every substitution of the tables about nodes.
+/// Every value of the tables about nodes that could be computed.
 fn each(
     facts: &Facts<'_>,
-    mut found: impl FnMut(&'static Table, (usize, &Row), &'static str, &str, (&str, &str)),
+    mut found: impl FnMut(&'static Table, (usize, &Row), &'static str, &str),
 ) {
-    columns(|table, column| {
-        for (row, value) in facts.values(table, column) {
-            if let Some(parts) = parts(value) {
-                found(table, row, column, value, parts);
-            }
-        }
-    });
-}
-
-/// Every column of the tables about nodes whose values may be substitutions.
-fn columns(mut each: impl FnMut(&'static Table, &'static str)) {
     for table in TABLES.iter().copied().filter(|table| table.by_node()) {
         let columns = table.columns.iter().map(|column| column.name);
         for column in columns.filter(|name| !matches!(*name, "node" | "comments" | "disable")) {
-            each(table, column);
+            for (row, value) in facts.values(table, column) {
+                if value.starts_with(['|', '/']) {
+                    found(table, row, column, value);
+                }
+            }
         }
     }
 }
 
 pub(super) fn compile(facts: &Facts<'_>, sink: &mut Sink<'_>) {
-    columns(|table, column| {
-        for (row, value) in facts.values(table, column) {
-            if is_path(table, column, value) {
-                continue;
-            }
-            if let Err(error) = Substitution::parse(value) {
-                sink.report(table, row, column, format_args!("{error}"));
-            }
+    each(facts, |table, row, column, value| {
+        let path = value.starts_with('/') && is_directory(table, column);
+        if !path && let Err(error) = Substitution::parse(value) {
+            sink.report(table, row, column, error);
         }
     });
 }
 
 pub(super) fn path(facts: &Facts<'_>, sink: &mut Sink<'_>) {
-    each(
-        facts,
-        |table, row, column, value, (pattern, replacement)| {
-            if is_path(table, column, value) {
-                let reason = format_args!(
-                    "with exactly three slashes, two of them at the ends, this is a substitution of \"{pattern}\" by \
-                 \"{replacement}\" in the node's name: write {} if it is a directory",
-                    value.trim_end_matches('/')
-                );
-                sink.report(table, row, column, reason);
-            }
-        },
-    );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parts;
-
-    #[test]
-    fn forms() {
-        for (value, wanted) in [
-            ("|n(\\d+)|10.0.0.($1)|", Some(("n(\\d+)", "10.0.0.($1)"))),
-            ("/gpfs/state/", Some(("gpfs", "state"))),
-            ("|a|b|c|", None),
-            ("/a/b/c/", None),
-            ("/a/", None),
-            ("/a/b", None),
-            ("|", None),
-            ("", None),
-            ("/a|b/", None),
-        ] {
-            assert_eq!(parts(value), wanted, "{value}");
+    each(facts, |table, row, column, value| {
+        let inside = value
+            .strip_prefix('/')
+            .and_then(|rest| rest.strip_suffix('/'));
+        let parts = inside.and_then(|inside| inside.split_once('/'));
+        let parts = parts.filter(|(_, replacement)| !replacement.contains('/'));
+        if let Some((pattern, replacement)) = parts.filter(|_| is_directory(table, column)) {
+            let reason = format_args!(
+                "read as a directory; xCAT would replace \"{pattern}\" by \"{replacement}\" in the node's name: write {}",
+                value.trim_end_matches('/')
+            );
+            sink.report(table, row, column, reason);
         }
-    }
+    });
 }

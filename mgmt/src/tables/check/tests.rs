@@ -362,11 +362,17 @@ const CASES: &[(&str, Severity, &str, &str)] = &[
          look-ahead and look-behind, is not supported",
     ),
     (
+        "regex",
+        Refusal,
+        "noderes: node,nfsserver\nall,|n(\\d+)|x$2|",
+        "noderes: row 1 (\"all\"): column nfsserver: \"$2\" is used, but the pattern has only 1 in parentheses",
+    ),
+    (
         "regex-path",
         Odd,
         "noderes: node,nfsdir\nall,/gpfs/state/",
-        "noderes: row 1 (\"all\"): column nfsdir: with exactly three slashes, two of them at the ends, this is a \
-         substitution of \"gpfs\" by \"state\" in the node's name: write /gpfs/state if it is a directory",
+        "noderes: row 1 (\"all\"): column nfsdir: read as a directory; xCAT would replace \"gpfs\" by \"state\" in \
+         the node's name: write /gpfs/state",
     ),
     (
         "policy-rule",
