@@ -1,6 +1,7 @@
 //! The report as one self-contained page: charts, tables, and what was measured.
 
 use super::chart::{self, escape};
+use super::goals;
 use super::result::NfsReport;
 use super::table;
 
@@ -12,7 +13,8 @@ th:first-child, td:first-child { text-align: left; }
 tr.ours td { font-weight: bold; background: #eef7f3; }
 svg { max-width: 100%; height: auto; margin: 0.4em 0; }
 h2 { margin-top: 2em; border-bottom: 2px solid #00664b; padding-bottom: 0.2em; }
-.missing { color: #a00; }";
+.missing { color: #a00; }
+.met { color: #00664b; }";
 
 /// The page.
 pub fn render(report: &NfsReport) -> String {
@@ -32,6 +34,22 @@ pub fn render(report: &NfsReport) -> String {
         escape(&machine.kernel),
         escape(machine.load.as_deref().unwrap_or("unknown"))
     ));
+    let goals = goals::judge(report);
+    if !goals.is_empty() {
+        out.push_str("<h2>Goals</h2>\n<ul>\n");
+        for goal in goals {
+            let (class, word) = if goal.met {
+                ("met", "reached")
+            } else {
+                ("missing", "not reached")
+            };
+            out.push_str(&format!(
+                "<li><b class=\"{class}\">{word}</b>: {}</li>\n",
+                escape(&goal.text)
+            ));
+        }
+        out.push_str("</ul>\n");
+    }
     for version in report.versions() {
         out.push_str(&format!("<h2>NFS version {version}</h2>\n"));
         for phase in report.phases() {

@@ -101,6 +101,41 @@ impl Run {
     }
 }
 
+/// One run for each mode and NFS version, in the order in which they first came: phase by phase the one with the
+/// median number of calls, and the median of what it took of RAM.
+pub fn medians(all: &[Run]) -> Vec<Run> {
+    let mut merged: Vec<Run> = Vec::new();
+    for first in all {
+        let same = |run: &&Run| run.mode == first.mode && run.nfs == first.nfs;
+        if merged.iter().any(|run| same(&run)) {
+            continue;
+        }
+        let runs: Vec<&Run> = all.iter().filter(same).collect();
+        let mut run = first.clone();
+        for phase in &mut run.phases {
+            let name = phase.name.clone();
+            let phases = runs.iter().filter_map(|run| run.phase(&name));
+            let found = middle(phases.collect(), |phase: &&Phase| phase.traffic.total());
+            if let Some(found) = found.cloned() {
+                *phase = found;
+            }
+        }
+        let sizes = runs.iter().map(|run| run.tmpfs_bytes).collect();
+        run.tmpfs_bytes = middle(sizes, |size| *size).unwrap_or(run.tmpfs_bytes);
+        let daemons = runs.iter().filter_map(|run| run.daemon.clone()).collect();
+        run.daemon = middle(daemons, |daemon: &Daemon| daemon.rss_kib);
+        merged.push(run);
+    }
+    merged
+}
+
+/// The one in the middle; of an even number the lower of both.
+fn middle<T>(mut all: Vec<T>, key: impl Fn(&T) -> u64) -> Option<T> {
+    all.sort_by_key(key);
+    let at = all.len().checked_sub(1)? / 2;
+    all.into_iter().nth(at)
+}
+
 #[cfg(test)]
 pub mod tests {
     #![allow(clippy::unwrap_used)]
@@ -149,5 +184,32 @@ pub mod tests {
         assert_eq!(sample().operations(), ["GETATTR", "READ"]);
         assert_eq!(sample().phases(), ["boot", "idle"]);
         assert_eq!(sample().versions(), ["3"]);
+    }
+
+    #[test]
+    fn of_three_rounds_the_median_is_told() {
+        let mut all = Vec::new();
+        for factor in [3, 1, 2] {
+            let mut runs = sample().runs;
+            for run in &mut runs {
+                for calls in run
+                    .phases
+                    .iter_mut()
+                    .flat_map(|p| p.traffic.calls.values_mut())
+                {
+                    *calls *= factor;
+                }
+                run.tmpfs_bytes *= factor;
+            }
+            all.extend(runs);
+        }
+        let runs = medians(&all);
+        assert_eq!(runs.len(), 2);
+        let told: Vec<u64> = runs
+            .iter()
+            .map(|r| r.phase("boot").unwrap().traffic.total())
+            .collect();
+        assert_eq!(told, [68, 34]);
+        assert_eq!(runs[0].tmpfs_bytes, 6 << 20);
     }
 }

@@ -1,5 +1,6 @@
 //! The report as tables: for the terminal, and as Markdown.
 
+use super::goals;
 use super::result::{NfsReport, Phase, Run};
 
 /// Operations with a column of their own; the rest is summed.
@@ -28,6 +29,10 @@ pub fn text(report: &NfsReport) -> String {
         }
         out.push('\n');
     }
+    for goal in goals::judge(report) {
+        let word = if goal.met { "reached" } else { "NOT reached" };
+        out.push_str(&format!("{word}: {}\n", goal.text));
+    }
     for reason in &report.missing {
         out.push_str(&format!("not measured: {reason}\n"));
     }
@@ -50,6 +55,17 @@ pub fn markdown(report: &NfsReport) -> String {
             }
         }
         out.push('\n');
+    }
+    for goal in goals::judge(report) {
+        let word = if goal.met {
+            "reached"
+        } else {
+            "**not reached**"
+        };
+        out.push_str(&format!("- {word}: {}\n", goal.text));
+    }
+    for reason in &report.missing {
+        out.push_str(&format!("- not measured: {reason}\n"));
     }
     out
 }
