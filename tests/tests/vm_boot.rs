@@ -8,12 +8,12 @@ use statelite_tests::vm::kernel::Kernel;
 use statelite_tests::vm::site::{Mode, Nfs, Site, Spec};
 use statelite_tests::vm::turn;
 
-/// What the tests add to the cookbook's table.
-const MORE: &str = "\"ALL\",\"/etc/motd\",\"ro\",,\n\"ALL\",\"/var/lib/kept/\",\"persistent\",,\n\
+/// What the tests add to the table.
+const MORE: &str = "\"ALL\",\"/var/lib/kept/\",\"persistent\",,\n\
     \"ALL\",\"/etc/kept.conf\",\"persistent\",,\n";
 
 fn table() -> String {
-    format!("{}{MORE}", vm::COOKBOOK)
+    format!("{}{MORE}", vm::TABLE)
 }
 
 #[test]

@@ -65,7 +65,8 @@ pub fn start(debug: bool) {
         console: AtomicBool::new(true),
     };
     let _ = SINK.set(sink);
-    let level = if debug { "debug" } else { "info" };
+    // fuser tells of every ioctl(2) that a program tries on a file, which is no news.
+    let level = if debug { "debug" } else { "info,fuser=error" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("STATELITEFS_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let _ = tracing_subscriber::fmt()

@@ -12,7 +12,7 @@ pub struct Usual {
 }
 
 /// Of image and trees.
-pub const READ_ONLY: [Usual; 4] = [
+pub const READ_ONLY: [Usual; 5] = [
     Usual {
         option: "ro",
         why: "nothing here writes to them",
@@ -28,6 +28,11 @@ pub const READ_ONLY: [Usual; 4] = [
     Usual {
         option: "hard",
         why: "a root that answers with errors is worse than one that waits",
+    },
+    Usual {
+        option: "nocto",
+        why: "an open need not ask the server whether the file has changed, which halves the calls of a boot; edits \
+              show when the attribute cache lets go (acregmin 3 s to acregmax 60 s)",
     },
 ];
 

@@ -11,7 +11,7 @@ use statelite_tests::vm::node::{BOOT, Node};
 use statelite_tests::vm::site::{Mode, Nfs, Site, Spec};
 use statelite_tests::vm::{self, image, packages};
 
-const COOKBOOK: &str = include_str!("../../tests/data/litefile.seed.redhat.csv");
+const TABLE: &str = include_str!("../../tests/data/litefile.debian.csv");
 
 /// Boots a diskless node in a virtual machine and gives you its shell. Needs root, and a Debian 12 machine.
 ///
@@ -31,7 +31,7 @@ struct Args {
     /// The NFS version of the image's mount.
     #[arg(long, value_enum, default_value = "3")]
     nfs: Nfs,
-    /// The litefile table, in tabdump form; the default is the cookbook's.
+    /// The litefile table, in tabdump form; the default is the cookbook's with Debian's rows.
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
     /// A directory that comes before the image, as if it were in litetree (repeatable).
@@ -85,7 +85,7 @@ fn run(args: &Args) -> Result<ExitCode> {
     );
     let table = match &args.table {
         Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
-        None => COOKBOOK.to_owned(),
+        None => TABLE.to_owned(),
     };
     let mut trees = Vec::new();
     for (number, tree) in (1..).zip(&args.tree) {

@@ -5,6 +5,7 @@
 //!
 //! - root has a key for ssh and a password, and there is an ordinary user;
 //! - there is no host name, no fstab line, no resolver, and an empty machine-id: one image serves many nodes;
+//! - systemd's marks that /etc and /var are up to date, which it could not set on a read-only image;
 //! - a shell on the second serial port, started early, for [`super::shell`];
 //! - a program in systemd's shutdown directory that tells on the console that `/` still works;
 //! - a cron job that leaves a line in `/var/log`.
@@ -92,6 +93,9 @@ pub fn copy(to: &Path) -> Result<()> {
         ("etc/machine-id", "", 0o444),
         ("etc/fstab", "# the root is already there\n", 0o644),
         ("etc/resolv.conf", "# no name server\n", 0o644),
+        // Newer than /usr: systemd has nothing to update in a read-only /etc and /var.
+        ("etc/.updated", "", 0o644),
+        ("var/.updated", "", 0o644),
         ("etc/cron.d/probe", CRON, 0o644),
         (
             "usr/lib/systemd/system/statelite-test-shell.service",
