@@ -88,7 +88,7 @@ pub fn measure(args: &Args) -> Result<()> {
 fn about(args: &Args, modes: &[&Mode]) -> Vec<String> {
     let mut lines = vec![
         format!(
-            "Debian 12 with systemd, sshd, cron, rsyslog; kernel {}; the cookbook's litefile table; user-space NFS server \
+            "Debian 12 with systemd, sshd, cron, rsyslog; kernel {}; the cookbook's litefile table with a few rows for Debian; user-space NFS server \
              (NFS-Ganesha); one emulated CPU, so times are only good for comparing with each other. Medians of {} boots.",
             args.kernel, args.rounds
         ),

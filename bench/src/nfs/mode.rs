@@ -6,8 +6,8 @@ use statelite_mgmt::image::lite;
 use statelite_policy::{Dialect, NodeIdentity, Tables};
 use statelite_tests::vm::site::{Mode as Root, Site};
 
-/// The table of every node: the cookbook's, as it stands there.
-pub const TABLE: &str = include_str!("../../../tests/tests/data/litefile.seed.redhat.csv");
+/// The table of every node: the cookbook's, and what Debian 12 needs besides.
+pub const TABLE: &str = include_str!("../../../tests/tests/data/litefile.debian.csv");
 
 /// One way to make `/`.
 #[derive(Debug)]
