@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
-use crate::{peers, workload};
+use statelite_tests::vm::kernel::Kernel;
+use statelite_tests::vm::site::Nfs as Version;
+
+use crate::{nfs, peers, workload};
 
 /// Measures the merged root beside its peers.
 #[derive(Debug, Parser)]
@@ -23,6 +26,8 @@ pub enum Task {
     Local(Local),
     /// Measure the server of the management side, on loopback.
     Serve(Serve),
+    /// Boot diskless nodes in virtual machines and count their NFS traffic, mode by mode (needs root and Debian 12).
+    Nfs(Nfs),
     /// One in-process measurement; `local` starts these, so that they can be given up.
     #[command(hide = true)]
     Op(OpArgs),
@@ -105,6 +110,38 @@ pub struct Serve {
     /// Write everything as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// Options of `statelite-bench nfs`.
+#[derive(Debug, Clone, Group)]
+pub struct Nfs {
+    /// Modes to measure; all by default.
+    #[arg(long, value_name = "MODE,..", value_delimiter = ',', value_parser = nfs::mode::names())]
+    pub modes: Vec<String>,
+    /// NFS versions of the image's mount.
+    #[arg(long, value_enum, value_name = "VERSION,..", value_delimiter = ',', default_values = ["3", "4.1"])]
+    pub nfs: Vec<Version>,
+    /// The nodes' kernel: 6.1 or 6.12.
+    #[arg(long, default_value = "6.12")]
+    pub kernel: Kernel,
+    /// Boots of each mode; the medians are told.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// Seconds of the idle phase.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub idle: u64,
+    /// Print the tables as Markdown.
+    #[arg(long)]
+    pub markdown: bool,
+    /// Write everything as JSON; rewritten after each boot.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Draw a chart of each phase and NFS version into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub svg: Option<PathBuf>,
+    /// Write one page with charts and tables that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// Parts of `statelite-bench serve`.

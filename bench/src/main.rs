@@ -10,6 +10,7 @@
 //! | [`peers`] | the targets: how each is mounted, where it comes from |
 //! | [`workload`] | the rows: what each does, its unit, its goal |
 //! | [`run`] | rounds, phases, order |
+//! | [`nfs`] | NFS traffic of nodes that boot |
 //! | [`serve`] | the management side's server, with thousands of nodes |
 //! | [`exec`], [`mounts`], [`journal`] | nothing may hang, nothing may stay mounted |
 //! | [`stats`], [`report`] | medians; table, JSON, chart |
@@ -20,6 +21,7 @@ mod install;
 mod journal;
 mod machine;
 mod mounts;
+mod nfs;
 mod peers;
 mod pin;
 mod report;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Local(local) => measure(&local),
         Task::Serve(serve) => serve::measure(&serve),
+        Task::Nfs(args) => nfs::measure(&args),
         Task::Op(op) => one_loop(&op),
         Task::Janitor { journal } => journal::clean_up_after_parent(&journal),
     };
