@@ -11,6 +11,7 @@ pub mod namespace;
 pub mod net;
 pub mod procfd;
 pub mod stat;
+pub mod wake;
 pub mod xattr;
 
 /// Result of a file-system call: the error is the bare `errno`, which is also what callers of the

@@ -84,7 +84,7 @@ pub fn base() -> Result<PathBuf> {
 /// When the copy cannot be made.
 pub fn copy(to: &Path) -> Result<()> {
     Cmd::new("cp")
-        .args(["-a", "--reflink=auto"])
+        .args(["-aT", "--reflink=auto"])
         .arg(base()?)
         .arg(to)
         .limit(Duration::from_secs(300))
