@@ -153,7 +153,7 @@ fn inside(parts: &Parts<'_>, kind: Kind, hook: &Path, place: &str) -> CommandLin
                     "--no-hostonly",
                     "--no-hostonly-cmdline",
                     "--add",
-                    "statelite",
+                    "statelitefs",
                     "--kver",
                 ])
                 .arg(parts.version);
