@@ -180,26 +180,30 @@ mod tests {
     #[test]
     fn what_is_given_wins_over_what_is_usual() {
         for (given, version, kernel) in [
-            ("", "4.1", "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,hard"),
+            (
+                "",
+                "4.1",
+                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,hard,nocto",
+            ),
             (
                 "",
                 "3",
-                "vers=3,addr=10.0.0.1,mountaddr=10.0.0.1,mountproto=tcp,nolock,proto=tcp,hard",
+                "vers=3,addr=10.0.0.1,mountaddr=10.0.0.1,mountproto=tcp,nolock,proto=tcp,hard,nocto",
             ),
             (
                 "ro,soft,timeo=30",
                 "4.1",
-                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,soft,timeo=30",
+                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,nocto,soft,timeo=30",
             ),
             (
-                "udp,port=12049,nocto,actimeo=60",
+                "udp,port=12049,cto,actimeo=60",
                 "4.1",
-                "vers=4.1,addr=10.0.0.1,nolock,hard,udp,port=12049,nocto,actimeo=60",
+                "vers=4.1,addr=10.0.0.1,nolock,hard,udp,port=12049,cto,actimeo=60",
             ),
             (
                 "rw,bg,retry=5,x-systemd.a=b,_netdev,actimeo=1,actimeo=2",
                 "4.0",
-                "vers=4.0,addr=10.0.0.1,nolock,proto=tcp,hard,actimeo=2",
+                "vers=4.0,addr=10.0.0.1,nolock,proto=tcp,hard,nocto,actimeo=2",
             ),
         ] {
             let options = Options::merge(&READ_ONLY, &[&words(given)]);
