@@ -1,11 +1,11 @@
 //! Everything a node's root is made of: the image, its persistent store, its policy, its trees.
 //! Each is waited for; [`super::retry`] says so on the console.
 
-use super::cmdline::{CommandLine, PolicyFrom};
+use super::cmdline::{CommandLine, Mode, PolicyFrom};
 use super::fetch;
 use super::mounts::{Mounter, undo};
 use super::net::Network;
-use super::nfs::{Options, READ_ONLY, STORE};
+use super::nfs::{MERGED, Options, READ_ONLY, STORE};
 use super::retry::Retry;
 use super::saved::{self, Lines};
 use super::tls;
@@ -64,7 +64,11 @@ impl Gather<'_> {
     }
 
     fn read_only(&self, given: &[String]) -> Options {
-        Options::merge(&READ_ONLY, &[given, &self.line.nfs_options])
+        let mut usual = READ_ONLY.to_vec();
+        if self.line.mode == Mode::Fuse {
+            usual.extend(MERGED);
+        }
+        Options::merge(&usual, &[given, &self.line.nfs_options])
     }
 
     fn until<T>(
