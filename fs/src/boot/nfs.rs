@@ -32,11 +32,24 @@ pub const READ_ONLY: [Usual; 4] = [
 ];
 
 /// Besides, of image and trees below the merged view; link mode keeps to what xCAT mounts with, to be compared with.
-pub const MERGED: [Usual; 1] = [Usual {
-    option: "nocto",
-    why: "an open need not ask the server whether the file has changed, which halves the calls of a boot; edits \
-              show when the attribute cache lets go (acregmin 3 s to acregmax 60 s)",
-}];
+pub const MERGED: [Usual; 4] = [
+    Usual {
+        option: "nocto",
+        why: "an open need not ask the server whether the file has changed: a third fewer calls at boot",
+    },
+    Usual {
+        option: "acregmax=10",
+        why: "an edit of a file shows within 10 s instead of 60",
+    },
+    Usual {
+        option: "acdirmin=3",
+        why: "a new name shows soon; the kernel's own value is 30 s",
+    },
+    Usual {
+        option: "acdirmax=10",
+        why: "as acregmax",
+    },
+];
 
 /// Of persistent stores.
 pub const STORE: [Usual; 3] = [
@@ -185,27 +198,27 @@ mod tests {
             (
                 "",
                 "4.1",
-                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,hard,nocto",
+                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,hard,nocto,acregmax=10,acdirmin=3,acdirmax=10",
             ),
             (
                 "",
                 "3",
-                "vers=3,addr=10.0.0.1,mountaddr=10.0.0.1,mountproto=tcp,nolock,proto=tcp,hard,nocto",
+                "vers=3,addr=10.0.0.1,mountaddr=10.0.0.1,mountproto=tcp,nolock,proto=tcp,hard,nocto,acregmax=10,acdirmin=3,acdirmax=10",
             ),
             (
                 "ro,soft,timeo=30",
                 "4.1",
-                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,nocto,soft,timeo=30",
+                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,nocto,acregmax=10,acdirmin=3,acdirmax=10,soft,timeo=30",
             ),
             (
                 "udp,port=12049,cto,actimeo=60",
                 "4.1",
-                "vers=4.1,addr=10.0.0.1,nolock,hard,udp,port=12049,cto,actimeo=60",
+                "vers=4.1,addr=10.0.0.1,nolock,hard,acregmax=10,acdirmin=3,acdirmax=10,udp,port=12049,cto,actimeo=60",
             ),
             (
                 "rw,bg,retry=5,x-systemd.a=b,_netdev,actimeo=1,actimeo=2",
                 "4.0",
-                "vers=4.0,addr=10.0.0.1,nolock,proto=tcp,hard,nocto,actimeo=2",
+                "vers=4.0,addr=10.0.0.1,nolock,proto=tcp,hard,nocto,acregmax=10,acdirmin=3,acdirmax=10,actimeo=2",
             ),
         ] {
             let usual = [&READ_ONLY[..], &MERGED].concat();
