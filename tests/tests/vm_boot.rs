@@ -53,6 +53,10 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
         "NFS calls: {} against {} of the baseline; seconds: {:.0} against {:.0}",
         boot.calls, baseline.calls, boot.seconds, baseline.seconds
     );
+    assert!(
+        boot.calls <= baseline.calls,
+        "more NFS calls than the baseline"
+    );
     assert!(server.asked().iter().any(|command| command == "litefile"));
     vm::works_as_a_machine(&mut node).unwrap();
     vm::is_ours(&mut node).unwrap();

@@ -144,6 +144,8 @@ impl Drop for NfsServer {
     }
 }
 
+/// The server believes nothing it knows for long: tests edit its files behind its back, which a server in the
+/// kernel would see at once.
 fn config(dir: &Path, exports: &[Export]) -> String {
     let mut text = format!(
         "NFS_CORE_PARAM {{ Protocols = 3,4; NFS_Port = 2049; MNT_Port = 20048;\n\
@@ -152,7 +154,7 @@ fn config(dir: &Path, exports: &[Export]) -> String {
          \x20 Allow_Numeric_Owners = true; Only_Numeric_Owners = true; Lease_Lifetime = 60; }}\n\
          NFS_KRB5 {{ Active_krb5 = false; }}\n\
          EXPORT_DEFAULTS {{ Squash = No_Root_Squash; SecType = sys; Protocols = 3,4; Transports = TCP;\n\
-         \x20 PrivilegedPort = false; }}\n",
+         \x20 PrivilegedPort = false; Attr_Expiration_Time = 0; }}\n",
         dir.display()
     );
     for (id, export) in (1..).zip(exports) {
