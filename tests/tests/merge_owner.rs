@@ -188,3 +188,42 @@ fn new_files_belong_to_the_caller() -> Result<()> {
     }
     Ok(())
 }
+
+/// A layer without ACLs (NFS 4, here a ramfs): whoever is not the owner goes by the mode bits.
+#[test]
+fn layers_without_acls_let_others_through() -> Result<()> {
+    let Some(world) = World::new("noacl")? else {
+        return Ok(());
+    };
+    let mut world = world.rule("/etc/", "tmpfs");
+    let image = world.at("image");
+    let none = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("ramfs", &image, "ramfs", none, c"mode=755")?;
+    let outcome = look_through(&mut world);
+    drop(world.stop());
+    rustix::mount::unmount(&image, rustix::mount::UnmountFlags::DETACH)?;
+    outcome
+}
+
+fn look_through(world: &mut World) -> Result<()> {
+    let plain = world.put("image/usr/share/plain", "everybody\n")?;
+    let secret = world.put("image/usr/share/secret", "root\n")?;
+    world.put("image/etc/conf", "conf\n")?;
+    // The kernel looks at ACLs only where the group has rights.
+    chmod(&plain, 0o664)?;
+    chmod(&secret, 0o660)?;
+    world.start()?;
+    let at = |path: &str| world.m(path);
+    let (read, conf) = as_user(USER, USER, || {
+        fails(File::open(at("usr/share/secret")), Errno::ACCESS)?;
+        Ok((
+            fs::read_to_string(at("usr/share/plain"))?,
+            fs::read_to_string(at("etc/conf"))?,
+        ))
+    })?;
+    same(read, "everybody\n", "a file everybody may read")?;
+    same(conf, "conf\n", "below a rule")?;
+    let got = xattr(&at("usr/share/plain"), "system.posix_acl_access");
+    ensure!(got == Err(Errno::NODATA), "{got:?}");
+    Ok(())
+}

@@ -23,12 +23,18 @@ impl Overlay {
     /// Value of attribute `key`.
     ///
     /// # Errors
-    /// `ENODATA` if absent, `EOPNOTSUPP` if the layer has no attributes.
+    /// `ENODATA` if absent, and for an ACL also if the layer has none at all; `EOPNOTSUPP` if the layer has no such
+    /// attributes.
     pub fn getxattr(&self, ino: u64, key: &[u8]) -> Result<Vec<u8>> {
         if is_private_xattr(key) {
             return Err(Errno::NODATA);
         }
-        self.on_shown(ino, |dir, name| xattr::get(dir, name, key))
+        match self.on_shown(ino, |dir, name| xattr::get(dir, name, key)) {
+            // The kernel asks for the ACL of every directory that somebody but its owner walks through, and lets
+            // nobody pass if the answer is an error. NFS 4 is such a layer.
+            Err(Errno::OPNOTSUPP) if key == ACL_ACCESS || key == ACL_DEFAULT => Err(Errno::NODATA),
+            other => other,
+        }
     }
 
     /// Names of all attributes, each ended by NUL.
