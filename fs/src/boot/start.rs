@@ -2,7 +2,7 @@
 
 use super::cmdline::{CommandLine, Mode, WordError};
 use super::talk::{Order, Talk, Word};
-use super::{init, linked, net};
+use super::{gather, init, linked, net};
 use anyhow::{Context as _, bail};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -21,6 +21,7 @@ pub fn root(line: &CommandLine, text: &str, newroot: &Path) -> anyhow::Result<()
         tracing::warn!("local disks are not partitioned here: localdisk paths are kept in memory");
     }
     let network = net::up(line)?;
+    take_name(line, &network);
     if line.mode == Mode::Links {
         return linked::root(line, &network, newroot);
     }
@@ -53,6 +54,20 @@ pub fn root(line: &CommandLine, text: &str, newroot: &Path) -> anyhow::Result<()
         }
     }
     shown(newroot)
+}
+
+/// Gives the machine its name before anything is mounted: to an NFS 4.1 server a client is its host name, and nodes
+/// that are all called `(none)` take each other's state away.
+fn take_name(line: &CommandLine, network: &net::Network) {
+    let Some(name) = gather::node_name(line, network) else {
+        tracing::warn!(
+            "no name for this node (NODE=NAME): an NFS 4 server cannot tell it from other nodes without one"
+        );
+        return;
+    };
+    if let Err(e) = rustix::system::sethostname(name.as_bytes()) {
+        tracing::warn!("the host name {name} cannot be set: {e}");
+    }
 }
 
 /// Whether the root is there.
