@@ -17,7 +17,6 @@ fn table() -> String {
 }
 
 #[test]
-#[ignore = "boots virtual machines; not yet part of CI"]
 fn the_baseline_boots_works_and_switches_off() {
     if !vm::can_run("the_baseline_boots_works_and_switches_off") {
         return;
@@ -34,7 +33,6 @@ fn the_baseline_boots_works_and_switches_off() {
 }
 
 #[test]
-#[ignore = "boots virtual machines; not yet part of CI"]
 fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
     if !vm::can_run("our_root_works_like_the_baseline_and_keeps_what_it_must") {
         return;
@@ -110,7 +108,6 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
 }
 
 #[test]
-#[ignore = "boots virtual machines; not yet part of CI"]
 fn our_root_works_on_the_older_kernel_with_two_nodes() {
     if !vm::can_run("our_root_works_on_the_older_kernel_with_two_nodes") {
         return;

@@ -10,7 +10,6 @@ use statelite_tests::vm::site::{Mode, Site, Spec};
 use statelite_tests::vm::turn;
 
 #[test]
-#[ignore = "boots virtual machines; not yet part of CI"]
 fn a_node_starts_through_pxelinux() {
     if !vm::can_run("a_node_starts_through_pxelinux") {
         return;
