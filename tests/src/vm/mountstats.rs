@@ -23,7 +23,8 @@ impl Traffic {
     }
 }
 
-/// The NFS mounts of the text. The same device mounted twice is told once: the kernel counts for both together.
+/// The NFS mounts of the text. What the kernel counts together is told once: the same device mounted twice, and
+/// directories of one NFS 4.1 server that share a connection and so show the same numbers.
 #[must_use]
 pub fn parse(text: &str) -> Vec<Traffic> {
     let mut mounts: Vec<Traffic> = Vec::new();
@@ -31,7 +32,16 @@ pub fn parse(text: &str) -> Vec<Traffic> {
     let mut operations = false;
     for line in text.lines().chain(["device end"]) {
         if let Some(rest) = line.strip_prefix("device ") {
-            let known = |one: &Traffic| mounts.iter().any(|other| other.device == one.device);
+            let server = |one: &Traffic| one.device.split(':').next().map(str::to_owned);
+            let known = |one: &Traffic| {
+                let together = |other: &Traffic| {
+                    server(other) == server(one)
+                        && (&other.calls, other.sent) == (&one.calls, one.sent)
+                };
+                mounts
+                    .iter()
+                    .any(|other| other.device == one.device || together(other))
+            };
             mounts.extend(current.take().filter(|one| !known(one)));
             operations = false;
             if rest.contains(" with fstype nfs") {
@@ -91,5 +101,18 @@ mod tests {
             ]
         );
         assert_eq!(mounts.first().unwrap().calls.len(), 2);
+    }
+
+    #[test]
+    fn one_connection_is_counted_once() {
+        let mount = |device: &str, calls: u32| {
+            format!(
+                "device {device} mounted on /m with fstype nfs4 statvers=1.1\n\tper-op statistics\n\
+                 \tGETATTR: {calls} 1 0 100 200 0 0 0 0\n"
+            )
+        };
+        let text = mount("s:/a", 7) + &mount("s:/b", 7) + &mount("t:/c", 7) + &mount("s:/d", 8);
+        let devices: Vec<_> = parse(&text).into_iter().map(|one| one.device).collect();
+        assert_eq!(devices, ["s:/a", "t:/c", "s:/d"]);
     }
 }
