@@ -20,13 +20,23 @@ pub fn target_dir() -> Result<PathBuf> {
 
 /// The program under test.
 pub fn statelitefs() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("STATELITEFS_BIN") {
+    program("statelitefs", "STATELITEFS_BIN")
+}
+
+/// The program of the management side.
+pub fn statelite() -> Result<PathBuf> {
+    program("statelite", "STATELITE_BIN")
+}
+
+/// What the variable names, or else the newest one that was built.
+fn program(name: &str, variable: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
         return Ok(PathBuf::from(path));
     }
     let target = target_dir()?;
     let found = ["release", "debug"]
         .iter()
-        .map(|profile| target.join(profile).join("statelitefs"))
+        .map(|profile| target.join(profile).join(name))
         .filter_map(|path| {
             Some((
                 path.metadata()
@@ -40,7 +50,7 @@ pub fn statelitefs() -> Result<PathBuf> {
     match found {
         Some((_, path)) => Ok(path),
         None => bail!(
-            "no statelitefs in {}: run `cargo build --release -p statelitefs`",
+            "no {name} in {}: run `cargo build --release --workspace --bins`",
             target.display()
         ),
     }

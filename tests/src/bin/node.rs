@@ -9,6 +9,7 @@ use clap::Parser;
 use statelite_tests::vm::kernel::Kernel;
 use statelite_tests::vm::node::{BOOT, Node};
 use statelite_tests::vm::site::{Mode, Nfs, Site, Spec};
+use statelite_tests::vm::tools::Tool;
 use statelite_tests::vm::{self, image, packages};
 
 const TABLE: &str = include_str!("../../tests/data/litefile.debian.csv");
@@ -31,6 +32,9 @@ struct Args {
     /// The NFS version of the image's mount.
     #[arg(long, value_enum, default_value = "3")]
     nfs: Nfs,
+    /// What makes the initramfs.
+    #[arg(long, value_enum, default_value = "bare")]
+    tool: Tool,
     /// The litefile table, in tabdump form; the default is the cookbook's with Debian's rows.
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
@@ -73,6 +77,7 @@ fn run(args: &Args) -> Result<ExitCode> {
     let mut spec = Spec::new(1, args.mode);
     spec.kernel = args.kernel;
     spec.nfs = args.nfs;
+    spec.tool = args.tool;
     spec.more.clone_from(&args.append);
     spec.memory = args.memory;
     eprintln!(

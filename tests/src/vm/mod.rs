@@ -24,6 +24,7 @@ pub mod console;
 pub mod image;
 pub mod initramfs;
 pub mod kernel;
+pub mod manage;
 pub mod mountstats;
 pub mod nfs;
 pub mod node;
@@ -31,6 +32,7 @@ pub mod packages;
 pub mod qemu;
 pub mod shell;
 pub mod site;
+pub mod tools;
 pub mod xcatd;
 
 use std::fs::File;

@@ -11,6 +11,7 @@ use super::kernel::Kernel;
 use super::nfs::{Export, NfsServer};
 use super::node::Node;
 use super::qemu::{Machine, Start};
+use super::tools::{self, Tool};
 use super::xcatd::{self, Authority, Tables, Xcatd};
 use super::{image, initramfs, packages};
 use crate::{paths, scratch};
@@ -57,6 +58,8 @@ pub struct Spec {
     pub more: Vec<String>,
     /// Memory in MiB.
     pub memory: u32,
+    /// What makes its initramfs; the baseline has one of its own.
+    pub tool: Tool,
     /// Whether it has the certificate with which it can tell a true management server.
     pub verify: bool,
 }
@@ -67,7 +70,7 @@ pub struct Site {
     /// Node consoles and other logs stay here.
     logs: PathBuf,
     authority: Arc<Authority>,
-    initrds: Mutex<BTreeMap<(Kernel, Mode, bool), PathBuf>>,
+    initrds: Mutex<BTreeMap<(Kernel, Mode, Tool, bool), PathBuf>>,
     images: NfsServer,
     states: NfsServer,
     cage: Arc<Cage>,
@@ -108,6 +111,7 @@ impl Spec {
             nfs: Nfs::V3,
             more: Vec::new(),
             memory: 1024,
+            tool: Tool::Bare,
             verify: true,
         }
     }
@@ -292,20 +296,24 @@ impl Site {
         // Link mode boots with the same one as FUSE mode.
         let baseline = spec.mode == Mode::Overlay;
         let kind = if baseline { Mode::Overlay } else { Mode::Fuse };
-        let key = (spec.kernel, kind, spec.verify);
+        let key = (spec.kernel, kind, spec.tool, spec.verify);
         let mut made = self.initrds.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = made.get(&key) {
             return Ok(path.clone());
         }
         let number = made.len();
-        let path = self.dir.path().join(format!("initrd-{number}"));
+        let mut path = self.dir.path().join(format!("initrd-{number}"));
         let files = spec.kernel.files()?;
         if baseline {
             initramfs::overlay(&files, &path.with_extension("d"), &path)?;
         } else {
             let ca = self.dir.path().join("ca.pem");
             xcatd::write_ca(&self.authority, &ca)?;
-            initramfs::statelitefs(&files, spec.verify.then_some(ca.as_path()), &path)?;
+            let ca = spec.verify.then_some(ca.as_path());
+            match spec.tool {
+                Tool::Bare => initramfs::statelitefs(&files, ca, &path)?,
+                tool => path = tools::initrd(tool, &files, ca, &path.with_extension("d"))?,
+            }
         }
         made.insert(key, path.clone());
         Ok(path)
