@@ -185,6 +185,8 @@ impl Limited {
         // One write is one record. Facility 3: a system daemon.
         let mut record = format!("<{}>statelitefs: ", 3 << 3 | priority).into_bytes();
         record.extend_from_slice(line);
+        // Without it the kernel keeps the record open for more, and shows it to nobody before the next one comes.
+        record.push(b'\n');
         let _ = self.kmsg.write_all(&record);
     }
 }
