@@ -39,8 +39,7 @@ pub fn up(line: &CommandLine) -> anyhow::Result<Network> {
         nameservers: line.nameservers.clone(),
         ..Network::default()
     };
-    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    if line.ip == Some(Ip::Off) || has_route(&routes) {
+    if line.ip == Some(Ip::Off) || is_up() {
         return Ok(known);
     }
     let control = net::control().context("no network in this kernel")?;
@@ -51,6 +50,11 @@ pub fn up(line: &CommandLine) -> anyhow::Result<Network> {
             Ok(()) => break,
             Err(e) => e,
         };
+        // A service of the initramfs may have been slower than we were, and holds what we would need.
+        if is_up() {
+            tracing::info!("the network was brought up by somebody else");
+            break;
+        }
         retry.failed(&error)?;
     }
     write_resolv_conf(&known);
@@ -125,6 +129,11 @@ fn give(
     }
     tracing::info!("{} has address {address}/{prefix}", card.name);
     Ok(())
+}
+
+/// Whether this network has a route now.
+fn is_up() -> bool {
+    has_route(&std::fs::read_to_string("/proc/net/route").unwrap_or_default())
 }
 
 /// Whether `/proc/net/route` has any route.
