@@ -185,6 +185,27 @@ impl Limited {
         // One write is one record. Facility 3: a system daemon.
         let mut record = format!("<{}>statelitefs: ", 3 << 3 | priority).into_bytes();
         record.extend_from_slice(line);
+        // Without it the kernel keeps the record open for more, and shows it to nobody before the next one comes.
+        record.push(b'\n');
         let _ = self.kmsg.write_all(&record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_whole() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut limited = Limited {
+            kmsg: file.reopen().unwrap(),
+            since: Instant::now(),
+            sent: 0,
+            dropped: 0,
+        };
+        limited.send(4, b"waiting");
+        let written = std::fs::read_to_string(file.path()).unwrap();
+        assert_eq!(written, "<28>statelitefs: waiting\n");
     }
 }
