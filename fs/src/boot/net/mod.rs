@@ -39,19 +39,19 @@ pub fn up(line: &CommandLine) -> anyhow::Result<Network> {
         nameservers: line.nameservers.clone(),
         ..Network::default()
     };
-    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    if line.ip == Some(Ip::Off) || has_route(&routes) {
+    if line.ip == Some(Ip::Off) || is_up() {
         return Ok(known);
     }
     let control = net::control().context("no network in this kernel")?;
     let _ = net::switch_on(&control, "lo");
     let mut retry = Retry::new("the network", line.timeout);
-    loop {
-        let error = match attempt(line, &control, &mut known) {
-            Ok(()) => break,
-            Err(e) => e,
-        };
+    while let Err(error) = attempt(line, &control, &mut known) {
         retry.failed(&error)?;
+        // A service of the initramfs may have been slower than we were; it holds the port that DHCP needs.
+        if is_up() {
+            retry.succeeded();
+            return Ok(known);
+        }
     }
     write_resolv_conf(&known);
     Ok(known)
@@ -125,6 +125,11 @@ fn give(
     }
     tracing::info!("{} has address {address}/{prefix}", card.name);
     Ok(())
+}
+
+/// Whether this network has a route now.
+fn is_up() -> bool {
+    has_route(&std::fs::read_to_string("/proc/net/route").unwrap_or_default())
 }
 
 /// Whether `/proc/net/route` has any route.
