@@ -8,6 +8,7 @@ use super::cmdline::{self, CommandLine};
 use super::{start, switch_root};
 use rustix::mount::MountFlags;
 use std::convert::Infallible;
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -112,12 +113,16 @@ pub fn shell(why: &str) -> bool {
         return false;
     }
     tracing::warn!("shell: {why}");
-    let ran = Command::new(SHELL)
+    let mut shell = Command::new(SHELL);
+    shell
         .arg("-i")
         .env("PATH", "/bin:/sbin:/usr/bin:/usr/sbin")
         .env("PS1", "statelitefs# ")
-        .env("HOME", "/")
-        .status();
+        .env("HOME", "/");
+    if let Err(e) = at_console(&mut shell) {
+        tracing::warn!("shell: /dev/console: {e}");
+    }
+    let ran = shell.status();
     match ran {
         Ok(_) => true,
         Err(e) => {
@@ -125,4 +130,20 @@ pub fn shell(why: &str) -> bool {
             false
         }
     }
+}
+
+/// Has a program talk to the console: services of an initramfs with systemd have no standard input.
+fn at_console(program: &mut Command) -> std::io::Result<()> {
+    if std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let console = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/console")?;
+    program
+        .stdout(console.try_clone()?)
+        .stderr(console.try_clone()?)
+        .stdin(console);
+    Ok(())
 }
