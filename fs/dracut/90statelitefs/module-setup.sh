@@ -1,6 +1,6 @@
 #!/bin/bash
 # dracut module: statelitefs mounts the root. Put this directory below /usr/lib/dracut/modules.d and build with
-#   dracut --no-hostonly --add statelitefs --omit "nfs" INITRD KERNELVERSION
+#   dracut --no-hostonly --no-hostonly-cmdline --add statelitefs INITRD KERNELVERSION
 
 # Only when asked for: a machine with a disk does not want it.
 check() {
