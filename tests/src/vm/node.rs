@@ -77,6 +77,14 @@ impl Node {
             .with_context(|| format!("node {}", self.name))
     }
 
+    /// Types on the console.
+    ///
+    /// # Errors
+    /// When the machine is gone.
+    pub fn type_in(&mut self, text: &str) -> Result<()> {
+        self.qemu.type_in(text)
+    }
+
     /// Waits until the shell of the image answers: early in the second half of the boot.
     ///
     /// # Errors

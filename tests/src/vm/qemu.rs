@@ -2,6 +2,8 @@
 //!
 //! It emulates the processor, has one of them, a network card on QEMU's user network, and no disk.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -94,7 +96,16 @@ impl Machine {
         let mut args: Vec<String> = fixed.split_whitespace().map(str::to_owned).collect();
         for (option, value) in [
             ("-m", self.memory.to_string()),
-            ("-serial", format!("file:{}", console.display())),
+            // Everything goes to the file, whether somebody is connected or not.
+            (
+                "-chardev",
+                format!(
+                    "socket,id=console,path={}.input,server=on,wait=off,logfile={}",
+                    console.display(),
+                    console.display()
+                ),
+            ),
+            ("-serial", "chardev:console".to_owned()),
             (
                 "-serial",
                 format!("unix:{},server=on,wait=off", shell.display()),
@@ -114,6 +125,8 @@ impl Machine {
 pub struct Qemu {
     nsenter: Child,
     console: Console,
+    /// Where the console reads.
+    keyboard: UnixStream,
     shell: PathBuf,
     /// What QEMU itself complains about.
     complaints: PathBuf,
@@ -127,38 +140,56 @@ impl Qemu {
     pub fn start(cage: &Arc<Cage>, machine: &Machine, dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let file = |name: &str| dir.join(name);
-        for old in ["console", "shell"] {
+        for old in ["console", "console.input", "shell"] {
             let _ = std::fs::remove_file(file(old));
         }
         let complaints = std::fs::File::create(file("qemu"))?;
-        let nsenter = cage
+        let mut nsenter = cage
             .command("qemu-system-x86_64")
             .args(machine.args(&file("console"), &file("shell")))
             .stdout(Stdio::null())
             .stderr(complaints)
             .spawn()
             .context("cannot start QEMU")?;
-        let mut qemu = Self {
-            nsenter,
-            console: Console::new(file("console")),
-            shell: file("shell"),
-            complaints: file("qemu"),
-        };
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !qemu.shell.exists() {
-            if !qemu.alive() || Instant::now() > deadline {
-                let said = std::fs::read_to_string(&qemu.complaints).unwrap_or_default();
+        let keyboard = loop {
+            let found = UnixStream::connect(file("console.input"));
+            if let (Ok(line), true) = (found, file("shell").exists()) {
+                break line;
+            }
+            if nsenter.try_wait()?.is_some() || Instant::now() > deadline {
+                let _ = nsenter.kill();
+                let said = std::fs::read_to_string(file("qemu")).unwrap_or_default();
                 bail!("QEMU does not start: {said}");
             }
             std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(qemu)
+        };
+        // What comes back is in the file too; left unread it would hold the machine up.
+        let mut screen = keyboard.try_clone()?;
+        std::thread::spawn(move || std::io::copy(&mut screen, &mut std::io::sink()));
+        Ok(Self {
+            nsenter,
+            console: Console::new(file("console")),
+            keyboard,
+            shell: file("shell"),
+            complaints: file("qemu"),
+        })
     }
 
     /// Its console.
     #[must_use]
     pub fn console(&self) -> &Console {
         &self.console
+    }
+
+    /// Types on its console.
+    ///
+    /// # Errors
+    /// When the machine is gone.
+    pub fn type_in(&mut self, text: &str) -> Result<()> {
+        self.keyboard
+            .write_all(text.as_bytes())
+            .context("the console")
     }
 
     /// The socket of its second serial port.
