@@ -1,57 +1,151 @@
-//! A node that starts from its firmware: DHCP and TFTP of QEMU's user network, pxelinux, then kernel and initramfs.
+//! A node that starts from its firmware: DHCP and TFTP of QEMU's user network, pxelinux, then what the management side
+//! made: boot files by nodeset, kernel and initramfs by genimage, and its policy by `statelite serve`.
 
 mod vm;
 
 use std::fs;
+use std::path::Path;
 
+use anyhow::Result;
+use statelite_tests::vm::manage::Management;
 use statelite_tests::vm::node::BOOT;
 use statelite_tests::vm::qemu::Start;
-use statelite_tests::vm::site::{Mode, Site, Spec};
+use statelite_tests::vm::site::{IMAGES, Mode, STATES, Site, Spec};
+use statelite_tests::vm::tools::{self, Tool};
 use statelite_tests::vm::turn;
 
+const IMAGE: &str = "debian12-x86_64-statelite-compute";
+/// The address that QEMU gives a guest. Servers see it under the one that it has called; so a node has both in `hosts`.
+const GUEST: &str = "10.0.2.15";
+
+/// The tables of a site with this node.
+fn fill(management: &Management, spec: &Spec, mac: &str) -> Result<()> {
+    let address = spec.management();
+    let node = format!("node={}", spec.name());
+    management.restore("litefile", vm::TABLE)?;
+    for (table, key, columns) in [
+        ("site", "key=master", vec![format!("value={address}")]),
+        ("nodelist", &*node, vec!["groups=all".to_owned()]),
+        (
+            "hosts",
+            &*node,
+            vec![
+                format!("ip={GUEST}"),
+                format!("otherinterfaces=-mgt:{address}"),
+            ],
+        ),
+        ("mac", &*node, vec![format!("mac={mac}")]),
+        (
+            "nodetype",
+            &*node,
+            ["os=debian12", "arch=x86_64", "profile=compute"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain([format!("provmethod={IMAGE}")])
+                .collect(),
+        ),
+        (
+            "noderes",
+            &*node,
+            vec![
+                format!("xcatmaster={address}"),
+                format!("nfsserver={IMAGES}"),
+                "nfsdir=/exports".to_owned(),
+                "netboot=pxe".to_owned(),
+            ],
+        ),
+        (
+            "nodehm",
+            &*node,
+            ["serialport=0", "serialspeed=115200"]
+                .map(str::to_owned)
+                .to_vec(),
+        ),
+        (
+            "statelite",
+            &*node,
+            vec![format!("statemnt={STATES}:/state")],
+        ),
+        (
+            "osimage",
+            &format!("imagename={IMAGE}"),
+            [
+                "provmethod=statelite",
+                "osvers=debian12",
+                "osarch=x86_64",
+                "profile=compute",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        ),
+        (
+            "linuximage",
+            &format!("imagename={IMAGE}"),
+            vec!["addkcmdline=net.ifnames=0 systemd.getty_auto=no panic=-1".to_owned()],
+        ),
+    ] {
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        management.set(table, key, &columns)?;
+    }
+    Ok(())
+}
+
+/// What pxelinux itself needs.
+fn firmware(tftp: &Path) -> Result<()> {
+    for from in [
+        "/usr/lib/PXELINUX/pxelinux.0",
+        "/usr/lib/syslinux/modules/bios/ldlinux.c32",
+    ] {
+        let name = Path::new(from).file_name().unwrap_or_default();
+        fs::copy(from, tftp.join(name))?;
+    }
+    Ok(())
+}
+
 #[test]
-fn a_node_starts_through_pxelinux() {
-    if !vm::can_run("a_node_starts_through_pxelinux") {
+fn a_node_starts_through_pxelinux_with_what_the_management_side_made() {
+    if !vm::can_run("a_node_starts_through_pxelinux_with_what_the_management_side_made") {
         return;
     }
     let _turn = turn().unwrap();
-    let site = Site::new("pxe").unwrap();
-    let spec = Spec::new(1, Mode::Overlay);
-    let tftp = site.image().with_file_name("tftp");
-    let files = tftp.join("xcat/osimage/debian12");
-    fs::create_dir_all(&files).unwrap();
-    fs::create_dir_all(tftp.join("pxelinux.cfg")).unwrap();
-    for (from, to) in [
-        ("/usr/lib/PXELINUX/pxelinux.0", tftp.join("pxelinux.0")),
-        (
-            "/usr/lib/syslinux/modules/bios/ldlinux.c32",
-            tftp.join("ldlinux.c32"),
-        ),
-    ] {
-        fs::copy(from, to).unwrap();
-    }
-    fs::copy(&spec.kernel.files().unwrap().vmlinuz, files.join("kernel")).unwrap();
-    fs::copy(site.initrd(&spec).unwrap(), files.join("initrd")).unwrap();
-    // The form that nodeset writes, under the name that pxelinux looks for: the address in hexadecimal.
-    let config = format!(
-        "#statelite debian12\nDEFAULT xCAT\nLABEL xCAT\n KERNEL xcat/osimage/debian12/kernel\n APPEND initrd=xcat/osimage/debian12/initrd {}\n IPAPPEND 2\n",
-        spec.cmdline()
-    );
-    fs::write(tftp.join("pxelinux.cfg/n01"), config).unwrap();
-    std::os::unix::fs::symlink("n01", tftp.join("pxelinux.cfg/0A00020F")).unwrap();
+    let site =
+        Site::with_image_at("pxe", "/exports/netboot/debian12/x86_64/compute/rootimg").unwrap();
+    let spec = Spec::new(1, Mode::Fuse);
+    let dir = site.image().with_file_name("management");
+    let management = Management::new(&dir).unwrap();
+    let mac = "52:54:00:12:34:01";
+    fill(&management, &spec, mac).unwrap();
 
-    let start = Start::Pxe {
-        tftp,
-        file: "pxelinux.0".to_owned(),
-    };
-    let mut node = site.switch_on(&spec, start).unwrap();
+    site.cage().add_address(&spec.management()).unwrap();
+    let _server = management.serve(site.cage(), &spec.management()).unwrap();
+    let kernel = spec.kernel.files().unwrap();
+    tools::genimage(&management, Tool::Bare, &kernel, Some(&management.ca())).unwrap();
+    let tftp = dir.join("tftp");
+    firmware(&tftp).unwrap();
+    let osimage = format!("osimage={IMAGE}");
+    let nodeset = management.cmd("nodeset").args([&spec.name(), &osimage]);
+    nodeset.check().unwrap();
+
+    let file = "pxelinux.0".to_owned();
+    let mut node = site.switch_on(&spec, Start::Pxe { tftp, file }).unwrap();
     node.wait_shell(BOOT).unwrap();
     node.wait_running().unwrap();
-    let mac = format!("~BOOTIF=01-{}", "52-54-00-12-34-01");
+    let bootif = format!("~BOOTIF=01-{}", mac.replace(':', "-"));
     vm::checks(
         &mut node,
-        &[("cat /proc/cmdline", &mac), ("hostname", "n01")],
+        &[
+            ("cat /proc/cmdline", &bootif),
+            ("cat /proc/cmdline", "~NODE=n01"),
+            ("hostname", "n01"),
+            // The server was the true one: its certificate is checked, and nobody had to be believed.
+            (
+                "dmesg | grep statelitefs | grep -ciE 'verif|certificate|saved policy'",
+                "0",
+            ),
+        ],
     )
     .unwrap();
+    vm::works_as_a_machine(&mut node).unwrap();
+    vm::is_ours(&mut node).unwrap();
     vm::power_off(&mut node).unwrap();
 }

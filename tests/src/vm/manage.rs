@@ -1,9 +1,13 @@
 //! The real management side: the program `statelite` with tables of its own.
 
 use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
+use super::cage::{Cage, child_of};
 use crate::cmd::Cmd;
 use crate::paths;
 
@@ -63,5 +67,68 @@ impl Management {
         let columns = columns.iter().map(|column| format!("{table}.{column}"));
         self.cmd("chtab").arg(key).args(columns).check()?;
         Ok(())
+    }
+
+    /// Replaces a table by this text, in tabdump form.
+    ///
+    /// # Errors
+    /// With the program's words.
+    pub fn restore(&self, table: &str, text: &str) -> Result<()> {
+        let file = self.dir.join(format!("{table}.csv"));
+        std::fs::write(&file, text)?;
+        self.cmd("tabrestore").arg(&file).check()?;
+        Ok(())
+    }
+
+    /// The certificate of the authority, once there is a server.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.dir.join("ca/ca.pem")
+    }
+
+    /// Starts `statelite serve` in a cage, at all of its addresses. The certificate is for the one given.
+    ///
+    /// # Errors
+    /// When it does not serve, with what it says.
+    pub fn serve(&self, cage: &Arc<Cage>, address: &str) -> Result<Server> {
+        let log = self.dir.join("serve.log");
+        let said = std::fs::File::create(&log)?;
+        let program = paths::statelite()?.display().to_string();
+        let child = cage
+            .command(&program)
+            .args(["serve", "--bind", "0.0.0.0", "--name", address, "--ca"])
+            .arg(self.dir.join("ca"))
+            .env("STATELITE_DB", self.tables())
+            .stdout(said.try_clone()?)
+            .stderr(said)
+            .spawn()
+            .context("cannot start statelite serve")?;
+        let mut server = Server { child };
+        let dial = format!("exec 3<>/dev/tcp/{address}/3001");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !cage.cmd("bash").args(["-c", &dial]).run()?.success() {
+            if server.child.try_wait()?.is_some() || Instant::now() > deadline {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                bail!("statelite serve does not serve: {said}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+}
+
+/// A running `statelite serve`. Dropping it ends it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // What was started is nsenter; the server is its child, and ends by a SIGTERM.
+        if let Some(pid) = child_of(self.child.id()) {
+            let _ = Cmd::new("kill").arg(pid.to_string()).run();
+        }
+        let _ = self.child.wait();
     }
 }

@@ -160,6 +160,14 @@ impl Site {
     /// # Errors
     /// When any of them cannot be had here.
     pub fn new(name: &str) -> Result<Self> {
+        Self::with_image_at(name, "/rootimg")
+    }
+
+    /// The same, with another name for the exported image.
+    ///
+    /// # Errors
+    /// When any of them cannot be had here.
+    pub fn with_image_at(name: &str, image: &str) -> Result<Self> {
         packages::install()?;
         let dir = scratch::directory()?;
         let logs = paths::target_dir()?.join("vm-logs").join(name);
@@ -169,9 +177,9 @@ impl Site {
         for sub in ["trees", "state"] {
             std::fs::create_dir_all(at(sub))?;
         }
-        let export = |sub: &str, writable| Export {
+        let export = |sub: &str, name: &str, writable| Export {
             path: at(sub),
-            name: format!("/{sub}"),
+            name: name.to_owned(),
             writable,
         };
         let cage = Arc::new(Cage::new()?);
@@ -179,9 +187,12 @@ impl Site {
             NfsServer::start(&cage, (host, address), &at(host), exports)
                 .with_context(|| format!("NFS server {host}"))
         };
-        let read_only = [export("rootimg", false), export("trees", false)];
+        let read_only = [
+            export("rootimg", image, false),
+            export("trees", "/trees", false),
+        ];
         let images = start("images", IMAGES, &read_only)?;
-        let states = start("states", STATES, &[export("state", true)])?;
+        let states = start("states", STATES, &[export("state", "/state", true)])?;
         Ok(Self {
             logs,
             authority: Arc::new(Authority::new()?),

@@ -72,12 +72,9 @@ pub fn root() -> Result<PathBuf> {
     );
     copy(&base, &unfinished)?;
     install(&unfinished)?;
-    let modules = unfinished.join("usr/lib/modules");
-    fs::create_dir_all(&modules)?;
     for kernel in &kernels {
         let name = &kernel.release;
-        let from = kernel.root.join("lib/modules").join(name);
-        copy(&from, &modules.join(name))?;
+        add_modules(kernel, &unfinished)?;
         for file in ["vmlinuz", "config"] {
             let file = format!("boot/{file}-{name}");
             fs::copy(kernel.root.join(&file), unfinished.join(&file)).context(file)?;
@@ -85,6 +82,17 @@ pub fn root() -> Result<PathBuf> {
     }
     fs::rename(&unfinished, &root)?;
     Ok(root)
+}
+
+/// Gives a root the modules of a kernel, as the kernel's package does.
+///
+/// # Errors
+/// When they cannot be copied.
+pub fn add_modules(kernel: &Files, root: &Path) -> Result<()> {
+    let modules = root.join("usr/lib/modules");
+    fs::create_dir_all(&modules)?;
+    let from = kernel.root.join("lib/modules").join(&kernel.release);
+    copy(&from, &modules.join(&kernel.release))
 }
 
 /// Downloads with this machine's view of the archive, which has its proxies and keys, and installs inside.
@@ -119,28 +127,37 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Has genimage make the initramfs with this tool for this kernel, with the hooks of the source tree, in the new
-/// directory `work`; with a certificate, nodes verify the management server.
+/// Has genimage make the initramfs with this tool for this kernel, in the new directory `work`; with a certificate,
+/// nodes verify the management server.
 ///
 /// # Errors
 /// With genimage's words.
 pub fn initrd(tool: Tool, kernel: &Files, ca: Option<&Path>, work: &Path) -> Result<PathBuf> {
-    let management = Management::new(work)?;
-    let image = work.join("install/netboot/debian12/x86_64/compute");
+    let image = genimage(&Management::new(work)?, tool, kernel, ca)?;
+    Ok(image.join("initrd-statelite.gz"))
+}
+
+/// Has genimage make `kernel` and `initrd-statelite.gz` with this tool and the hooks of the source tree; returns the
+/// image's directory, which they are in. The root that they were made from is gone then.
+///
+/// # Errors
+/// With genimage's words.
+pub fn genimage(
+    management: &Management,
+    tool: Tool,
+    kernel: &Files,
+    ca: Option<&Path>,
+) -> Result<PathBuf> {
+    let image = management
+        .dir()
+        .join("install/netboot/debian12/x86_64/compute");
     fs::create_dir_all(&image)?;
     copy(&root()?, &image.join("rootimg"))?;
     let mut genimage = management
         .cmd("genimage")
-        .args([
-            "-o",
-            "debian12",
-            "-a",
-            "x86_64",
-            "-p",
-            "compute",
-            "--onlyinitrd",
-        ])
-        .args(["--initrd", tool.name(), "-k", &kernel.release, "--share"])
+        .args(["-o", "debian12", "-a", "x86_64", "-p", "compute"])
+        .args(["--onlyinitrd", "--initrd", tool.name()])
+        .args(["-k", &kernel.release, "--share"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../fs"))
         .arg("--statelitefs")
         .arg(static_binary()?)
@@ -150,5 +167,5 @@ pub fn initrd(tool: Tool, kernel: &Files, ca: Option<&Path>, work: &Path) -> Res
     }
     genimage.check()?;
     fs::remove_dir_all(image.join("rootimg"))?;
-    Ok(image.join("initrd-statelite.gz"))
+    Ok(image)
 }
