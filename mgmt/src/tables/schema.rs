@@ -73,6 +73,7 @@ pub const TABLES: &[&Table] = &[
     &STATELITE,
     &POLICY,
     &NODELIST,
+    &NODEGROUP,
     &NODERES,
     &NODETYPE,
     &NODEHM,
@@ -192,6 +193,36 @@ pub const NODELIST: Table = Table {
     ],
     keys: &["node"],
     help: "Every node and its groups",
+};
+
+/// Groups besides those of the nodelist table.
+pub const NODEGROUP: Table = Table {
+    name: "nodegroup",
+    columns: &[
+        need("groupname", "name of the group"),
+        may(
+            "grouptype",
+            "dynamic: the nodes for which wherevals holds; static or blank: the nodes of nodelist.groups, members and \
+             membergroups",
+        ),
+        may(
+            "members",
+            "static group: more nodes, comma separated; the words static and dynamic, which xCAT puts here, name none",
+        ),
+        may(
+            "membergroups",
+            "static group: groups whose nodes belong to it, comma separated",
+        ),
+        may(
+            "wherevals",
+            "dynamic group: ATTR==VALUE, !=, =~REGEX or !~REGEX; A::B needs both, A||B one of them; ATTR is \
+             table.column, or a column's name alone",
+        ),
+        COMMENTS,
+        DISABLE,
+    ],
+    keys: &["groupname"],
+    help: "Groups besides those of the nodelist table",
 };
 
 /// What a node boots with and from.

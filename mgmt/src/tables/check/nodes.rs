@@ -2,7 +2,7 @@
 
 use super::{Facts, Sink};
 use crate::bootconf::loader;
-use crate::tables::schema::{HOSTS, NODELIST, NODERES, POSTSCRIPTS, TABLES};
+use crate::tables::schema::{HOSTS, NODEGROUP, NODELIST, NODERES, POSTSCRIPTS, TABLES};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -33,7 +33,13 @@ pub(super) fn unknown(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     {
         for (row, name) in facts.values(table, "node") {
             let script = table.name == POSTSCRIPTS.name && SCRIPT_GROUPS.contains(&name);
-            if !known.contains(name) && !script {
+            if !known.contains(name) && facts.site.row(&NODEGROUP, &[name]).is_some() {
+                let reason = format_args!(
+                    "\"{name}\" is a group of the nodegroup table alone: nodes have values by the groups of \
+                     nodelist.groups only"
+                );
+                sink.report(table, row, "node", reason);
+            } else if !known.contains(name) && !script {
                 let reason = format_args!("no node and no group \"{name}\" in the nodelist table");
                 sink.report(table, row, "node", reason);
             }
