@@ -2,7 +2,8 @@
 
 use super::{Facts, Sink};
 use crate::bootconf::loader;
-use crate::tables::schema::{HOSTS, NODEGROUP, NODELIST, NODERES, POSTSCRIPTS, TABLES};
+use crate::bootconf::owners::Owners;
+use crate::tables::schema::{HOSTS, MAC, NODEGROUP, NODELIST, NODERES, POSTSCRIPTS, TABLES};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -81,6 +82,31 @@ pub(super) fn same_address(facts: &Facts<'_>, sink: &mut Sink<'_>) {
                 "{address} is the address of {first} too: the server cannot tell the nodes apart"
             );
             sink.report(&HOSTS, row, "ip", reason);
+        }
+    }
+}
+
+/// Firmware and DHCP tell nodes by their MAC addresses.
+pub(super) fn same_mac(facts: &Facts<'_>, sink: &mut Sink<'_>) {
+    let rows = facts.site.rows(&MAC);
+    for (mac, nodes) in Owners::new(facts.site).ambiguous() {
+        let Some((first, others)) = nodes.split_first() else {
+            continue;
+        };
+        for other in others {
+            let place = other.number.saturating_sub(1);
+            let Some(row) = rows.get(place) else {
+                continue;
+            };
+            let reason = match other.number == first.number {
+                true => format!(
+                    "{mac} would be the address of {} and {}",
+                    first.node, other.node
+                ),
+                false => format!("{mac} belongs to {first} and to {other}"),
+            };
+            let reason = format_args!("{reason}: one of them would boot as the other");
+            sink.report(&MAC, (place, row), "mac", reason);
         }
     }
 }

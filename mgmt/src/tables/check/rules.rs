@@ -193,6 +193,11 @@ pub const RULES: &[Rule] = &[
         nodes::same_address,
     ),
     refuse(
+        "same-mac",
+        "two nodes with the same MAC address",
+        nodes::same_mac,
+    ),
+    refuse(
         "regex",
         "a substitution that does not compile",
         regexes::compile,

@@ -393,6 +393,20 @@ const CASES: &[(&str, Severity, &str, &str)] = &[
         "hosts: row 2 (\"n2\"): column ip: 10.0.0.1 is the address of n1 too: the server cannot tell the nodes apart",
     ),
     (
+        "same-mac",
+        Refusal,
+        "mac: node,mac\nn2,52:54:00:00:00:01\nn1,\"52:54:00:00:00:02!*NOIP*|525400000001\"",
+        "mac: row 1 (\"n2\"): column mac: 52:54:00:00:00:01 belongs to n1 (mac: row 2, \"n1\") and to n2 (mac: row 1, \
+         \"n2\"): one of them would boot as the other",
+    ),
+    (
+        "same-mac",
+        Refusal,
+        "mac: node,mac\nall,52:54:00:00:00:01",
+        "mac: row 1 (\"all\"): column mac: 52:54:00:00:00:01 would be the address of n1 and n2: one of them would boot as \
+         the other",
+    ),
+    (
         "regex",
         Refusal,
         "noderes: node,nfsserver\nall,|n(|x|",
