@@ -8,6 +8,7 @@ pub mod csv;
 pub mod edit;
 pub mod row;
 pub mod schema;
+pub mod select;
 pub mod site;
 pub mod store;
 pub mod substitution;

@@ -143,8 +143,16 @@ mod tests {
         let mut found = Vec::new();
         for (priority, commands, rule) in rows {
             let mut row = Row::new(&POLICY);
-            for (column, value) in [("priority", priority), ("commands", commands), ("rule", rule)] {
-                row.set(&POLICY, column, (!value.is_empty()).then(|| value.to_owned()));
+            for (column, value) in [
+                ("priority", priority),
+                ("commands", commands),
+                ("rule", rule),
+            ] {
+                row.set(
+                    &POLICY,
+                    column,
+                    (!value.is_empty()).then(|| value.to_owned()),
+                );
             }
             if selection.holds(&row) {
                 found.push(priority);

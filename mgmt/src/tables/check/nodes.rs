@@ -89,7 +89,10 @@ pub(super) fn same_address(facts: &Facts<'_>, sink: &mut Sink<'_>) {
 /// Firmware and DHCP tell nodes by their MAC addresses.
 pub(super) fn same_mac(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     let rows = facts.site.rows(&MAC);
-    for (mac, nodes) in Owners::new(facts.site).ambiguous() {
+    let owners = Owners::new(facts.site);
+    let mut shared: Vec<_> = owners.ambiguous().collect();
+    shared.sort_by_key(|(mac, _)| *mac);
+    for (mac, nodes) in shared {
         let Some((first, others)) = nodes.split_first() else {
             continue;
         };
