@@ -18,4 +18,4 @@ pub use check::{Finding, Warning};
 pub use row::Row;
 pub use schema::{Column, Table};
 pub use site::Site;
-pub use store::{Store, StoreError};
+pub use store::{Listener, Store, StoreError};
