@@ -28,7 +28,11 @@ pub const NAME: &str = "rootimg-statelite.gz";
 /// Where a node finds out what it runs.
 const INFO: &str = "opt/xcat/xcatinfo";
 /// Kept by liteimg for people, not for nodes.
-const PRIVATE: [&[u8]; 2] = [b".statelite/replaced", b".statelite/liteimg.state"];
+const PRIVATE: [&[u8]; 3] = [
+    b".statelite/replaced",
+    b".statelite/originals",
+    b".statelite/liteimg.state",
+];
 
 /// Why an image was not packed. The archive of the last time stays.
 #[derive(Debug, thiserror::Error)]
