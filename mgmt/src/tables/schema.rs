@@ -83,6 +83,7 @@ pub const TABLES: &[&Table] = &[
     &OSIMAGE,
     &LINUXIMAGE,
     &POSTSCRIPTS,
+    &PASSWD,
     &SITE,
 ];
 
@@ -430,6 +431,25 @@ pub const POSTSCRIPTS: Table = Table {
     ],
     keys: &["node"],
     help: "Scripts a node runs",
+};
+
+/// Passwords; liteimg reads that of root for the key `system`.
+pub const PASSWD: Table = Table {
+    name: "passwd",
+    columns: &[
+        need("key", "what it is for; system is root of an image"),
+        may("username", "user"),
+        may(
+            "password",
+            "hash as in a shadow file, made by openssl passwd -6; clear text is not used",
+        ),
+        may("cryptmethod", "not used"),
+        may("authdomain", "not used"),
+        COMMENTS,
+        DISABLE,
+    ],
+    keys: &["key", "username"],
+    help: "Passwords; liteimg reads that of root for the key system",
 };
 
 /// Settings of the site.

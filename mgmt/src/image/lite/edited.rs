@@ -34,17 +34,25 @@ fn kept(path: &str) -> String {
 }
 
 impl<L: Look + ?Sized> Planner<'_, L> {
-    /// Gives files back that are to be changed no more; links are as the last run left them.
-    pub(super) fn edits_back(&mut self, old: &State, wants: &[Edit]) -> Result<(), LiteError> {
+    /// Gives files back that are to be changed no more, or, when `rows` change, all: what is done for a row depends on what
+    /// the image has there, not on what was put in. Links are as the last run left them.
+    pub(super) fn edits_back(
+        &mut self,
+        old: &State,
+        wants: &[Edit],
+        rows: bool,
+    ) -> Result<(), LiteError> {
         for edited in &old.edits {
-            if wants.iter().any(|want| want.path == edited.path) {
+            let wanted = wants.iter().any(|want| want.path == edited.path);
+            if wanted && !rows {
                 continue;
             }
             let at = self.real(&edited.path)?;
             let current = self.world.content(&at)?;
             if current.is_some_and(|bytes| digest(&bytes) == edited.content) {
                 self.give_back(edited, &at)?;
-            } else {
+                self.given.insert(edited.path.clone());
+            } else if !wanted {
                 self.warnings.push(format!(
                     "/{} was changed after liteimg had changed it: it stays as it is",
                     edited.path
@@ -70,6 +78,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         let mut done = Vec::new();
         for want in wants {
             let known = old.edits.iter().find(|edited| edited.path == want.path);
+            let known = known.filter(|known| !self.given.contains(&known.path));
             done.extend(self.edit(want, known)?);
         }
         done.sort_by(|a, b| a.path.cmp(&b.path));

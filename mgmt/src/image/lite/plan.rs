@@ -126,11 +126,13 @@ pub fn plan(
         world: World::new(look, old.dirs.clone()),
         warnings: problems.iter().map(ToString::to_string).collect(),
         all: digest(&format!("{new:?}")),
+        given: BTreeSet::new(),
         again: false,
     };
     // Without rules everything is given back.
     let edits = if rules.is_empty() { &[] } else { edits };
-    planner.edits_back(&old, edits)?;
+    let rows = planner.rows_change(&old, &new);
+    planner.edits_back(&old, edits, rows)?;
     planner.world.barrier();
     planner.take_back(&old, &new)?;
     planner.world.barrier();
@@ -162,11 +164,22 @@ pub(super) struct Planner<'a, L: ?Sized> {
     pub warnings: Vec<String>,
     /// Stands for all rules together.
     pub all: String,
+    /// Files that this plan gives back as the image had them.
+    pub given: BTreeSet<String>,
     /// Whether an edit has to wait for another plan.
     pub again: bool,
 }
 
 impl<L: Look + ?Sized> Planner<'_, L> {
+    /// Whether other rows are to be done than the last run did.
+    fn rows_change(&self, old: &State, new: &[Want]) -> bool {
+        let known = |want: &Want| {
+            let mut same = old.records.iter().filter(|record| record.path == want.path);
+            same.any(|record| want.like(record, &self.all))
+        };
+        old.records.len() != new.len() || !new.iter().all(known)
+    }
+
     /// Takes back what is to be done no more, or otherwise: what is inside of other rows first.
     fn take_back(&mut self, old: &State, new: &[Want]) -> Result<(), LiteError> {
         let all = self.all.clone();
