@@ -161,6 +161,23 @@ fn a_path_over_a_link_changes_what_the_link_leads_to() {
 }
 
 #[test]
+fn two_names_of_one_file_are_done_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    image(root);
+    let before = lines(root);
+    let edits = [file("opt/link", "by link\n"), file("etc/motd", "by name\n")];
+    let report = apply(root, &rules(&["/tmp/"]), &edits);
+    assert_eq!(
+        report.warnings,
+        ["/etc/motd is /opt/link by another name: only that file is put in"]
+    );
+    assert_eq!(text(root, "etc/motd"), "by link\n");
+    run(root, &[], &[], None).unwrap();
+    assert_same(&lines(root), &before, "undone");
+}
+
+#[test]
 fn what_somebody_changed_since_stays_theirs() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();

@@ -8,6 +8,7 @@ use super::plan::{OWN, Planner};
 use super::state::State;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 
 /// Links followed from a path to its file.
 const MAX_LINKS: usize = 40;
@@ -76,21 +77,36 @@ impl<L: Look + ?Sized> Planner<'_, L> {
     /// Changes the files; links are as this run leaves them.
     pub(super) fn edits(&mut self, old: &State, wants: &[Edit]) -> Result<Vec<Edited>, LiteError> {
         let mut done = Vec::new();
+        let mut taken: BTreeMap<String, &str> = BTreeMap::new();
         for want in wants {
             let known = old.edits.iter().find(|edited| edited.path == want.path);
             let known = known.filter(|known| !self.given.contains(&known.path));
-            done.extend(self.edit(want, known)?);
+            let at = self.real(&want.path)?;
+            if let Some(other) = taken.get(&at) {
+                self.warnings.push(format!(
+                    "/{} is /{other} by another name: only that file is put in",
+                    want.path
+                ));
+                done.extend(known.cloned());
+                continue;
+            }
+            done.extend(self.edit(want, &at, known)?);
+            taken.insert(at, &want.path);
         }
         done.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(done)
     }
 
-    fn edit(&mut self, want: &Edit, known: Option<&Edited>) -> Result<Option<Edited>, LiteError> {
+    fn edit(
+        &mut self,
+        want: &Edit,
+        at: &str,
+        known: Option<&Edited>,
+    ) -> Result<Option<Edited>, LiteError> {
         let path = &want.path;
-        let at = self.real(path)?;
-        let seen = self.world.seen(&at)?;
+        let seen = self.world.seen(at)?;
         let file = seen.as_ref().is_none_or(|seen| seen.kind == Kind::File);
-        if !file || below(&at, OWN).is_some() {
+        if !file || below(at, OWN).is_some() {
             self.warnings
                 .push(format!("/{path} is no file in the image: it is left alone"));
             return Ok(known.cloned());
@@ -100,7 +116,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
             self.again = true;
             return Ok(known.cloned());
         }
-        let current = self.world.content(&at)?;
+        let current = self.world.content(at)?;
         let ours = known.filter(|known| {
             let current = current.as_deref();
             current.is_some_and(|bytes| digest(bytes) == known.content)
@@ -114,7 +130,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         let Some(bytes) = after else {
             return match ours {
                 Some(known) => {
-                    self.give_back(known, &at)?;
+                    self.give_back(known, at)?;
                     Ok(None)
                 }
                 None => Ok(known.cloned()),
@@ -128,7 +144,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         let mut original = current.is_some();
         match (ours, known) {
             (Some(known), _) => {
-                self.world.withdraw(&at)?;
+                self.world.withdraw(at)?;
                 original = known.original;
             }
             (None, known) => {
@@ -136,7 +152,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
                     self.put_away(&kept(path), false)?;
                 }
                 if original {
-                    self.world.rename(&at, &kept(path))?;
+                    self.world.rename(at, &kept(path))?;
                 }
             }
         }
@@ -151,7 +167,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
             },
         };
         let like = original.then(|| kept(path));
-        self.world.put_content(&at, file, like)?;
+        self.world.put_content(at, file, like)?;
         Ok(Some(Edited {
             path: path.clone(),
             content,

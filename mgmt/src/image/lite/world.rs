@@ -1,7 +1,8 @@
 //! The image as it will be in the middle of a plan: what is there, and on top of it what the steps so far change.
 
+mod content;
+
 use super::LiteError;
-use super::edit::Content;
 use super::look::{Kind, Look, below, join, split};
 use super::step::Step;
 use std::collections::{BTreeMap, BTreeSet};
@@ -470,52 +471,6 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
             from: from.to_owned(),
             to: to.to_owned(),
         });
-        Ok(())
-    }
-
-    /// What a file contains; none if nothing has the name, or the plan makes what has it.
-    ///
-    /// # Errors
-    /// As reading it.
-    pub fn content(&self, path: &str) -> Result<Option<Vec<u8>>, LiteError> {
-        let file = self.seen(path)?.is_some_and(|seen| seen.kind == Kind::File);
-        match self.base(path).filter(|_| file) {
-            Some(base) => {
-                let bytes = self.look.content(&base).map_err(LiteError::at(path))?;
-                Ok(Some(bytes))
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// Puts a file in a place where nothing is, with the further attributes of another one.
-    ///
-    /// # Errors
-    /// As looking.
-    pub fn put_content(
-        &mut self,
-        path: &str,
-        file: Content,
-        like: Option<String>,
-    ) -> Result<(), LiteError> {
-        self.mkdirs(split(path).0)?;
-        self.put(path, Over::File)?;
-        let path = path.to_owned();
-        self.steps.push(Step::Content { path, file, like });
-        Ok(())
-    }
-
-    /// Removes a file that was put in.
-    ///
-    /// # Errors
-    /// As looking.
-    pub fn withdraw(&mut self, path: &str) -> Result<(), LiteError> {
-        let Some(ino) = self.seen(path)?.and_then(|seen| seen.ino) else {
-            return Ok(());
-        };
-        self.put(path, Over::Gone)?;
-        let path = path.to_owned();
-        self.steps.push(Step::Withdraw { path, ino });
         Ok(())
     }
 
