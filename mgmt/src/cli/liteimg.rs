@@ -237,9 +237,19 @@ fn as_json(target: &Target, args: &Args, done: &Report) -> serde_json::Value {
         "dry_run": args.dry_run || args.check,
         "matches": done.steps.is_empty() && !done.resumed,
         "resumed": done.resumed,
-        "steps": done.steps,
+        "steps": done.steps.iter().map(step_as_json).collect::<Vec<_>>(),
         "warnings": done.warnings,
     })
+}
+
+/// A step without the content of files: it may be a shadow file.
+fn step_as_json(step: &Step) -> serde_json::Value {
+    match step {
+        Step::Content { path, file, .. } => {
+            serde_json::json!({"do": "content", "path": path, "bytes": file.bytes.len()})
+        }
+        step => serde_json::json!(step),
+    }
 }
 
 fn ramdisk(target: &Target, args: &Args, json: bool) -> anyhow::Result<()> {
