@@ -90,6 +90,28 @@ impl Shell {
             .with_context(|| format!("no answer to: {command}"))
     }
 
+    /// Starts a command whose output comes as it is, and waits for a word in it. Returns as soon as the word is there,
+    /// whatever the command does next; no later command has a meaning.
+    ///
+    /// # Errors
+    /// When the word does not come within the limit.
+    pub fn until(&mut self, command: &str, word: &str, limit: Duration) -> Result<()> {
+        ensure!(
+            command.len() <= LONGEST,
+            "longer than a terminal's buffer: {command}"
+        );
+        self.seen.clear();
+        let text = format!(
+            "\nsh -c \"$(printf %s {} | base64 -d)\" </dev/null\n",
+            encode(command.as_bytes())
+        );
+        self.line.write_all(text.as_bytes())?;
+        self.wait(Instant::now() + limit, |text| {
+            text.contains(word).then_some(())
+        })
+        .with_context(|| format!("no {word:?} from: {command}"))
+    }
+
     fn wait<T>(&mut self, deadline: Instant, found: impl Fn(&str) -> Option<T>) -> Result<T> {
         loop {
             if let Some(value) = found(&String::from_utf8_lossy(&self.seen)) {
