@@ -182,9 +182,27 @@ impl Limited {
     }
 
     fn write(&mut self, priority: u8, line: &[u8]) {
-        // One write is one record. Facility 3: a system daemon.
-        let mut record = format!("<{}>statelitefs: ", 3 << 3 | priority).into_bytes();
-        record.extend_from_slice(line);
-        let _ = self.kmsg.write_all(&record);
+        // There is nowhere else to tell of a failure.
+        let _ = self.kmsg.write_all(&record(priority, line));
+    }
+}
+
+/// One write to `/dev/kmsg`. Without the newline the kernel waits for a continuation and shows the message when the
+/// next one comes, which for "waiting for the image" may be never.
+fn record(priority: u8, line: &[u8]) -> Vec<u8> {
+    // Facility 3: a system daemon.
+    let mut record = format!("<{}>statelitefs: ", 3 << 3 | priority).into_bytes();
+    record.extend_from_slice(line);
+    record.push(b'\n');
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_ends_with_a_newline() {
+        assert_eq!(record(4, b"waiting"), b"<28>statelitefs: waiting\n");
     }
 }
