@@ -27,7 +27,7 @@ pub enum NoAnswer {
     #[error("{0} (the server is off, or cannot be reached)")]
     Unreachable(std::io::Error),
     /// The host has nothing at this port.
-    #[error("port {0} refuses connections (no NFS server runs there)")]
+    #[error("port {0} refuses connections (no NFS server answers there)")]
     Refused(u16),
     /// A connection, and then nothing.
     #[error("port {0} takes connections but does not answer within {1} s (the server hangs)")]
@@ -203,6 +203,6 @@ mod tests {
         );
 
         let refused = format!("{:#}", ask(service, address.ip(), short).unwrap_err());
-        assert!(refused.contains("no NFS server runs there"), "{refused}");
+        assert!(refused.contains("no NFS server answers there"), "{refused}");
     }
 }
