@@ -1,5 +1,7 @@
 //! Link mode: the same tables and the same program, on an image that liteimg has prepared, as xCAT's nodes boot.
 
+#![allow(clippy::unwrap_used, reason = "these functions are parts of tests")]
+
 mod vm;
 
 use std::fs;

@@ -99,7 +99,10 @@ pub fn statelitefs(kernel: &Files, ca: Option<&Path>, to: &Path) -> Result<()> {
 }
 
 /// The program, linked statically: what `STATELITEFS_STATIC` names, or built here.
-fn static_binary() -> Result<PathBuf> {
+///
+/// # Errors
+/// When it cannot be built.
+pub fn static_binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("STATELITEFS_STATIC") {
         return Ok(path.into());
     }
