@@ -62,8 +62,7 @@ pub fn works_as_a_machine(node: &mut Node) -> Result<()> {
             ("wc -c </etc/machine-id", "33"),
             ("journalctl -b --no-pager -u cron | tail -n 9", "~Started"),
             (
-                "logger -t probe hello; for i in $(seq 50); do grep -q probe /var/log/syslog && break; sleep .2; done; \
-                 tail -n 5 /var/log/syslog",
+                "logger -t probe hello; for i in $(seq 50); do grep 'probe: hello' /var/log/syslog && break; sleep .2; done",
                 "~probe: hello",
             ),
             (
