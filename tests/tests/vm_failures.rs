@@ -338,7 +338,7 @@ fn servers_of_files_that_go_and_come_back() {
         assert!(since.elapsed() < Duration::from_secs(30));
     }
     site.image_server().plug(true).unwrap();
-    for (node, _) in fourth.iter_mut().chain(&mut nodes) {
+    for (node, _) in &mut fourth {
         node.wait_shell(BOOT).unwrap();
         note("a node goes on");
     }
