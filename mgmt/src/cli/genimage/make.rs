@@ -14,8 +14,9 @@ use std::process::ExitCode;
 /// Where what came with the software is.
 pub const SHARE: &str = "/usr/share/statelite";
 
-/// Where the authority's certificate is, on the management node as on the nodes.
-const CA: &str = "/etc/statelite/ca.pem";
+/// Where the authority's certificate may be, the first that is there counts: one put there by hand, or that of the
+/// authority that `statelite serve` made.
+const CA: [&str; 2] = ["/etc/statelite/ca.pem", "/etc/statelite/ca/ca.pem"];
 
 /// Arguments of `genimage`.
 #[derive(Debug, Args)]
@@ -83,7 +84,7 @@ pub struct GenimageArgs {
     /// The statelitefs program for the initrd [default: beside this program, or in PATH]
     #[arg(long, value_name = "PATH")]
     pub statelitefs: Option<PathBuf>,
-    /// Certificate (PEM) of the authority that signed the management server's, for the initrd [default: /etc/statelite/ca.pem, if it is there]
+    /// Certificate (PEM) of the authority that signed the management server's, for the initrd [default: /etc/statelite/ca.pem or /etc/statelite/ca/ca.pem, if it is there]
     ///
     /// With it nodes verify the server they ask; without it they warn and go on, as xCAT's do.
     #[arg(long, value_name = "FILE")]
@@ -133,9 +134,11 @@ pub fn run(context: &Context, args: GenimageArgs) -> anyhow::Result<ExitCode> {
     let places = Places {
         share: args.share,
         statelitefs: args.statelitefs,
-        ca: args
-            .ca
-            .or_else(|| Some(PathBuf::from(CA)).filter(|path| path.is_file())),
+        ca: args.ca.or_else(|| {
+            CA.map(PathBuf::from)
+                .into_iter()
+                .find(|path| path.is_file())
+        }),
     };
     run::build(&spec, &places, args.onlyinitrd, &mut |what| {
         eprintln!("==> {what}")

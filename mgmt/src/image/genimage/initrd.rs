@@ -122,9 +122,12 @@ fn bare_command(parts: &Parts<'_>, out: &Path) -> CommandLine {
 
 /// Lays an overlay in memory over the image, puts program and hook into it, and runs the tool there. Its arguments:
 /// work directory, image, program, hook, the hook's place, certificate or nothing, modules for initramfs-tools or
-/// nothing, and the tool's command line, which writes `/initrd`.
+/// nothing, the kernel's version, and the tool's command line, which writes `/initrd`.
+///
+/// initramfs-tools asks the kernel's configuration whether the kernel can unpack its work. A kernel that was copied by
+/// hand often comes without; every kernel that diskless nodes use knows gzip.
 const SCRIPT: &str = r#"
-work=$1 image=$2 program=$3 hook=$4 place=$5 ca=$6 modules=$7; shift 7
+work=$1 image=$2 program=$3 hook=$4 place=$5 ca=$6 modules=$7 version=$8; shift 8
 mount -t tmpfs -o mode=700 statelite "$work"
 mkdir "$work/changes" "$work/overlay" "$work/root"
 cd "$image"
@@ -139,6 +142,11 @@ cp "$program" usr/sbin/statelitefs
 cp -R "$hook/." "./$place/"
 if [ -n "$ca" ]; then mkdir -p etc/statelite; cp "$ca" etc/statelite/ca.pem; fi
 if [ -n "$modules" ]; then echo "$modules" >>etc/initramfs-tools/modules; fi
+if [ -d etc/initramfs-tools ] && [ ! -e "boot/config-$version" ]; then
+    mkdir -p boot etc/initramfs-tools/conf.d
+    echo CONFIG_RD_GZIP=y >"boot/config-$version"
+    echo COMPRESS=gzip >etc/initramfs-tools/conf.d/unknown-kernel
+fi
 chroot . "$@" >&2 </dev/null
 cat initrd
 "#;
@@ -180,7 +188,8 @@ fn inside(parts: &Parts<'_>, kind: Kind, hook: &Path, place: &str) -> CommandLin
         .arg(match kind {
             Kind::InitramfsTools => spec.drivers.join("\n"),
             _ => String::new(),
-        });
+        })
+        .arg(parts.version);
     let unshare = CommandLine::new("unshare").args(["--mount", "--propagation", "private", "--"]);
     tool.under(shell.under(unshare))
 }
