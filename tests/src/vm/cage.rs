@@ -83,6 +83,12 @@ impl Cage {
         command
     }
 
+    /// The network of it, for `nsenter --net`.
+    #[must_use]
+    pub fn network(&self) -> std::path::PathBuf {
+        format!("/proc/{}/ns/net", self.first).into()
+    }
+
     /// Gives this host of the cage another address, for instance for a node's management server.
     ///
     /// # Errors

@@ -45,9 +45,11 @@ pub const SHELL_INIT: &str = "/usr/lib/statelite-tests/shell-init";
 /// An ordinary user of the image.
 pub const USER: &str = "somebody";
 
-const SHELL_UNIT: &str = include_str!("image/statelite-test-shell.service");
+/// The unit of the shell on the second serial port, [`super::shell`].
+pub const SHELL_UNIT: &str = include_str!("image/statelite-test-shell.service");
+/// The program in systemd's shutdown directory that tells that `/` still works.
+pub const PROBE: &str = include_str!("image/shutdown-probe");
 const INIT: &str = include_str!("image/shell-init");
-const PROBE: &str = include_str!("image/shutdown-probe");
 const CRON: &str = "* * * * * root echo ran >>/var/log/cron-probe\n";
 
 /// The untouched image, made the first time; takes about a minute.

@@ -21,6 +21,7 @@
 pub mod apt;
 pub mod cage;
 pub mod console;
+pub mod host;
 pub mod image;
 pub mod initramfs;
 pub mod kernel;

@@ -91,6 +91,13 @@ impl NfsServer {
         &self.address
     }
 
+    /// The network of its host, while it serves.
+    #[must_use]
+    pub fn network(&self) -> Option<PathBuf> {
+        let server = child_of(self.running.as_ref()?.id())?;
+        Some(format!("/proc/{server}/ns/net").into())
+    }
+
     /// Lets it serve, again.
     ///
     /// # Errors

@@ -36,6 +36,15 @@ pub enum Start {
     },
 }
 
+/// What the network tells a machine of itself, where it is not QEMU's usual `10.0.2.15` without a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Its name.
+    pub name: String,
+    /// Its address, in a network of its own: the first three numbers are the network's.
+    pub address: std::net::Ipv4Addr,
+}
+
 /// What machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
@@ -45,6 +54,8 @@ pub struct Machine {
     pub start: Start,
     /// Its memory in MiB.
     pub memory: u32,
+    /// What DHCP tells it.
+    pub lease: Option<Lease>,
 }
 
 impl Machine {
@@ -65,6 +76,11 @@ impl Machine {
             "user,id=n0,ipv6=off,hostfwd=tcp:127.0.0.1:{}-:22",
             self.ssh_port()
         );
+        if let Some(Lease { name, address }) = &self.lease {
+            let [a, b, c, _] = address.octets();
+            let told = format!(",hostname={name},net={a}.{b}.{c}.0/24,dhcpstart={address}");
+            network.push_str(&told);
+        }
         let mut card = format!("virtio-net-pci,netdev=n0,mac={}", self.mac());
         let start = match &self.start {
             Start::Direct {
@@ -261,6 +277,7 @@ mod tests {
             number: 10,
             start,
             memory: 512,
+            lease: None,
         };
         let args = |machine: &Machine| machine.args(Path::new("/c"), Path::new("/s")).join(" ");
         let direct = args(&machine(Start::Direct {
@@ -278,5 +295,24 @@ mod tests {
         }));
         assert!(!pxe.contains("romfile"));
         assert!(pxe.contains("tftp=/t,bootfile=pxelinux.0 ") && pxe.ends_with("-boot n"));
+    }
+
+    #[test]
+    fn a_lease_is_told_by_the_network() {
+        let machine = Machine {
+            number: 1,
+            start: Start::Pxe {
+                tftp: "/t".into(),
+                file: "f".into(),
+            },
+            memory: 512,
+            lease: Some(Lease {
+                name: "n01".into(),
+                address: [10, 0, 3, 15].into(),
+            }),
+        };
+        let args = machine.args(Path::new("/c"), Path::new("/s")).join(" ");
+        let told = ",hostname=n01,net=10.0.3.0/24,dhcpstart=10.0.3.15,tftp=/t,bootfile=f ";
+        assert!(args.contains(told), "{args}");
     }
 }

@@ -298,6 +298,7 @@ impl Site {
             number: spec.number,
             start,
             memory: spec.memory,
+            lease: None,
         };
         let dir = self.dir.path().join(spec.name());
         let node = Node::switch_on(&self.cage, &spec.name(), machine, &dir)?;
