@@ -53,7 +53,7 @@ const STEPS: [Step; 21] = [
 ];
 
 #[test]
-#[ignore = "it has not passed as a whole yet; run it with --ignored"]
+#[ignore = "takes minutes, and has not passed since its last merge; run it with --ignored"]
 fn the_cookbook_ends_in_nodes_that_run() {
     if !vm::can_run("the_cookbook_ends_in_nodes_that_run") {
         return;
