@@ -106,6 +106,42 @@ mod tests {
     }
 
     #[test]
+    fn tabdump_chooses_rows_and_writes_files() {
+        let place = Place::new();
+        place.write("policy.csv", &sample("policy.statelite.csv"));
+        place.run("tabrestore policy.csv").good();
+        let all = place.run("tabdump policy").good();
+        let header = all.lines().next().unwrap();
+        let some = place.run("tabdump -w commands==litetree policy").good();
+        let row = all.lines().find(|line| line.contains("litetree")).unwrap();
+        assert_eq!(some, format!("{header}\n{row}\n"));
+        let none = "tabdump policy -w commands=~^lite -w commands!~^lite";
+        assert_eq!(place.run(none).good(), format!("{header}\n"));
+        let file = place.path("out.csv");
+        let words = format!("tabdump -w commands==litetree -f {} policy", file.display());
+        assert_eq!(place.run(&words).good(), "");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), some);
+        let json = place.run("tabdump policy -w priority<4.8 --json").good();
+        let json: Value = serde_json::from_str(&json).unwrap();
+        assert!(
+            json.as_array()
+                .unwrap()
+                .iter()
+                .all(|row| row["priority"].as_str() < Some("4.8"))
+        );
+        for (words, message) in [
+            (
+                "tabdump policy -w command==x",
+                "the table policy has no column \"command\"",
+            ),
+            ("tabdump policy -f /nonesuch/x", "cannot write /nonesuch/x"),
+        ] {
+            let error = place.run(words).bad();
+            assert!(error.contains(message), "{words}: {error}");
+        }
+    }
+
+    #[test]
     fn tabrestore_adds_or_replaces_and_does_nothing_by_halves() {
         let place = Place::new();
         place.write("site.csv", "#key,value\na,1\n");

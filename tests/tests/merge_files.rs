@@ -308,3 +308,31 @@ fn direct_io_reads_and_writes() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_second_opener_does_not_drop_what_the_first_has_read() -> Result<()> {
+    let Some(mut world) = world("keep", On::Tmpfs, Passthrough::Off)? else {
+        return Ok(());
+    };
+    const SIZE: usize = 1 << 20;
+    world.put("image/lib", vec![7u8; SIZE])?;
+    world.start()?;
+    let first = File::open(world.m("lib"))?;
+    let mut last = [0];
+    for _ in 0..5 {
+        // The kernel keeps the pages as long as the first opener has the file open.
+        fs::read(world.m("lib"))?;
+        first.read_exact_at(&mut last, SIZE as u64 - 1)?;
+    }
+    let status = world.status()?;
+    let image = status.after("\"image\"")?.number("read_bytes")?;
+    ensure!(image <= 2 * SIZE as u64, "{image} bytes of {SIZE} read");
+    world.put("image/lib", vec![8u8; SIZE])?;
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let now = fs::read(world.m("lib"))?;
+    ensure!(
+        now == vec![8u8; SIZE],
+        "an edit on the server does not show"
+    );
+    Ok(())
+}

@@ -227,6 +227,7 @@ fn start(
             .with_context(|| format!("cannot mount at {}", newroot.display()))?;
         Ok((listener, mounted))
     })??;
+    protect::go_on_when_asked(mounted.session.as_fd());
     drop_capabilities();
     let controlled = Controlled {
         overlay: Arc::clone(&overlay),

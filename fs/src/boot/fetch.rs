@@ -121,7 +121,7 @@ fn ask(
         .and_then(|()| stream.flush())
         .map_err(advise)?;
     let text = read_answer(&mut stream).map_err(advise)?;
-    Ok(Response::parse(&text)?)
+    Response::parse(&text).context("the answer is not whole, or is none of xCAT's")
 }
 
 /// Reads up to the end, or to the element that ends an answer.
@@ -153,6 +153,9 @@ fn advise(error: std::io::Error) -> anyhow::Error {
         Some((Some(advice), _)) => anyhow::anyhow!(advice),
         Some((None, tls)) => anyhow::anyhow!("TLS: {tls}"),
         None if is_timeout(&error) => anyhow::anyhow!("it does not answer"),
+        None if hung_up(&error) => {
+            anyhow::anyhow!("it hangs up without an answer (is this xCAT's port?)")
+        }
         None => error.into(),
     }
 }
@@ -160,6 +163,11 @@ fn advise(error: std::io::Error) -> anyhow::Error {
 fn is_timeout(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{TimedOut, WouldBlock};
     matches!(error.kind(), TimedOut | WouldBlock)
+}
+
+fn hung_up(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 /// Refuses what cannot be asked for.

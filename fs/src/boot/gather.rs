@@ -107,12 +107,11 @@ impl Gather<'_> {
             &format!("the persistent store {own}"),
             self.line.timeout,
             || {
-                let Err(error) = self.mounter.mount(&own, &options, target) else {
+                if self.mounter.mount(&own, &options, target).is_ok() {
                     return Ok(());
-                };
+                }
                 // The first boot, or no store at all.
-                self.make_own(statemnt, &options, node, target)
-                    .map_err(|e| error.context(format!("{e:#}")))?;
+                self.make_own(statemnt, &options, node, target)?;
                 self.mounter.mount(&own, &options, target)
             },
         )?;
@@ -129,7 +128,7 @@ impl Gather<'_> {
     ) -> anyhow::Result<()> {
         self.mounter
             .mount(statemnt, options, target)
-            .context("STATEMNT= does not lead to a directory that this node can mount")?;
+            .context("what STATEMNT= names cannot be mounted")?;
         let dir = target.join(node);
         let made = match std::fs::create_dir(&dir) {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),

@@ -190,3 +190,22 @@ impl Limited {
         let _ = self.kmsg.write_all(&record);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_whole() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut limited = Limited {
+            kmsg: file.reopen().unwrap(),
+            since: Instant::now(),
+            sent: 0,
+            dropped: 0,
+        };
+        limited.send(4, b"waiting");
+        let written = std::fs::read_to_string(file.path()).unwrap();
+        assert_eq!(written, "<28>statelitefs: waiting\n");
+    }
+}

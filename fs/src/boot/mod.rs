@@ -9,7 +9,7 @@
 //! | [`start`] | how the new root is made |
 //! | [`net`] | how the network comes up, and what address a name has |
 //! | [`gather`] | what the root is made of, and how it is waited for |
-//! | [`mounts`], [`nfs`] | how image, trees and stores are mounted |
+//! | [`mounts`], [`nfs`], [`probe`] | how image, trees and stores are mounted |
 //! | [`fetch`], [`tls`], [`saved`] | how the policy is asked for, and kept for worse times |
 //! | [`daemon`], [`private`], [`protect`], [`views`] | the daemon of the root, and what it sees |
 //! | [`talk`] | what it and the process that starts it say to each other |
@@ -29,6 +29,7 @@ pub mod mounts;
 pub mod net;
 pub mod nfs;
 pub mod private;
+pub mod probe;
 pub mod protect;
 pub mod retry;
 pub mod saved;

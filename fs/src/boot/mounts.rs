@@ -2,6 +2,7 @@
 
 use super::net::resolve::Resolver;
 use super::nfs::Options;
+use super::probe;
 use anyhow::{Context as _, bail};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -58,8 +59,19 @@ impl Mounter {
         };
         let addresses = self.lookup(server)?;
         let mut errors: Vec<String> = Vec::new();
+        let mut alive = addresses.clone();
         for version in options.versions() {
             for address in &addresses {
+                if !alive.contains(address) {
+                    continue;
+                }
+                // The kernel would wait for minutes.
+                if let Err(e) = probe::answers(options, &version, *address) {
+                    errors.push(format!("NFS {version} from {address}: {e}"));
+                    // It would be so for every version.
+                    alive.retain(|one| one != address || !e.of_host());
+                    continue;
+                }
                 let result = nfs(source, options, &version, *address).and_then(|mount| {
                     move_mount(
                         &mount,

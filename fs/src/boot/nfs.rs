@@ -135,6 +135,20 @@ impl Options {
         }
     }
 
+    /// Whether an option without a value is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.list.iter().any(|option| option == key)
+    }
+
+    /// The value of an option.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        let pairs = self.list.iter().filter_map(|option| option.split_once('='));
+        pairs
+            .filter(|(name, _)| *name == key)
+            .map(|(_, value)| value)
+            .next_back()
+    }
+
     /// What the kernel is told, as key and value.
     pub fn for_kernel(&self, version: &str, server: IpAddr) -> Vec<(String, Option<String>)> {
         let pair = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));

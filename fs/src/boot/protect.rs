@@ -1,8 +1,8 @@
 //! Keeping the daemon alive: without it the node has no root.
 
+use rustix::fd::BorrowedFd;
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use std::time::Duration;
 
 /// Spares the process from the out-of-memory killer, keeps its pages in memory, and lets no core
 /// be written (to a file system that it would have to serve itself). What is not permitted is
@@ -27,20 +27,21 @@ pub fn all() {
     }
 }
 
-/// How long a stop lasts at the most. At shutdown systemd stops every process, also one it is told to spare, and then
-/// looks at its own root directory: it would wait for ever for the one it has stopped.
-const STOPPED: Duration = Duration::from_millis(250);
-
-/// Signals that an administrator may send to all processes neither end nor stop this one.
+/// Signals that an administrator may send to all processes do not end this one.
 pub fn ignore_signals() {
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    for signal in [SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGCONT] {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    for signal in [SIGHUP, SIGINT, SIGTERM, SIGQUIT] {
         let heard = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         if let Err(e) = signal_hook::flag::register(signal, heard) {
             tracing::warn!("signal {signal} is not ignored: {e}");
         }
     }
-    if let Err(e) = crate::sys::wake::continue_every(STOPPED) {
+}
+
+/// A request to the file system ends a stop. At shutdown systemd stops every process, also one it is told to spare, and
+/// then looks at its own root directory: it would wait for ever for the one it has stopped.
+pub fn go_on_when_asked(device: BorrowedFd<'_>) {
+    if let Err(e) = crate::sys::wake::continue_on(device) {
         tracing::warn!("a stop would be for good, and shutdown may hang: {e}");
     }
 }

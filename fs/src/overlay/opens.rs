@@ -227,7 +227,11 @@ impl Overlay {
                     content_like(node, fd),
                     None,
                 ),
-                other => self.open_cached(node, mode, opens, other, false),
+                other => {
+                    // Somebody has it open: the pages are theirs too, and go only if they are wrong.
+                    let keep = self.keep_open(node, region, &other);
+                    self.open_cached(node, mode, opens, other, keep)
+                }
             });
         match result {
             Ok((fh, how)) => Ok(Opened { fh, how, flush }),
@@ -335,6 +339,15 @@ impl Overlay {
         }
         let keep = stat.is_some_and(|stat| keep_pages(node, region, upper, &stat));
         self.open_cached(node, mode, opens, content, keep)
+    }
+
+    fn keep_open(&self, node: &Node, region: &Region, content: &Content) -> bool {
+        match content_fd_of(node, content) {
+            Some((fd, upper)) => {
+                stat_fd(fd).is_ok_and(|stat| keep_pages(node, region, upper, &stat))
+            }
+            None => false,
+        }
     }
 
     fn pays(&self, stat: &Stat, mode: OpenMode) -> bool {
@@ -456,6 +469,17 @@ fn content_like(node: &Node, fd: Arc<OwnedFd>) -> Content {
     match &node.state.read().body {
         Body::Lower { .. } => Content::Lower(fd),
         _ => Content::Upper(fd),
+    }
+}
+
+/// The descriptor behind opened content, and whether it is of a store; none if it was joined from parts.
+fn content_fd_of<'a>(node: &Node, content: &'a Content) -> Option<(&'a OwnedFd, bool)> {
+    match content {
+        Content::Lower(fd) | Content::Upper(fd) => {
+            let upper = !matches!(node.state.read().body, Body::Lower { .. });
+            Some((fd, upper))
+        }
+        _ => None,
     }
 }
 

@@ -2,39 +2,53 @@
 #![allow(unsafe_code)]
 
 use super::Result;
+use rustix::fd::{AsRawFd as _, BorrowedFd};
 use rustix::io::Errno;
-use std::time::Duration;
 
-/// Has the kernel send this process `SIGCONT` again and again. That ends a stop by `SIGSTOP`, whoever asked for it;
-/// to a running process it means nothing. The signal must have a handler, else newer kernels send it once only.
+/// Has the kernel send this process `SIGCONT` whenever something can be read from `device`: that ends a stop by
+/// `SIGSTOP`, whoever asked for it. To a running process it means nothing, and costs no wake-up as long as the signal
+/// has no handler.
 ///
 /// # Errors
-/// As `timer_create(2)`: `EAGAIN` when the kernel has no room for a timer.
-pub fn continue_every(interval: Duration) -> Result<()> {
-    // SAFETY: all-zero bytes are a valid `sigevent`: it has only numbers and a union of them.
-    let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
-    event.sigev_notify = libc::SIGEV_SIGNAL;
-    event.sigev_signo = libc::SIGCONT;
-    let mut timer: libc::timer_t = std::ptr::null_mut();
-    // SAFETY: both pointers are to live values of the types the call wants.
-    if unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) } != 0 {
+/// As `fcntl(2)`: `EINVAL` when the device cannot tell.
+pub fn continue_on(device: BorrowedFd<'_>) -> Result<()> {
+    let fd = device.as_raw_fd();
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: these commands take an integer, and no memory is passed.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    if flags < 0 {
         return Err(last_error());
     }
-    let period = libc::timespec {
-        tv_sec: interval.as_secs().try_into().unwrap_or(1),
-        tv_nsec: interval.subsec_nanos().into(),
-    };
-    let times = libc::itimerspec {
-        it_interval: period,
-        it_value: period,
-    };
-    // SAFETY: the timer was just made and is never deleted; `times` lives through the call.
-    if unsafe { libc::timer_settime(timer, 0, &raw const times, std::ptr::null_mut()) } != 0 {
-        return Err(last_error());
+    for (command, value) in [
+        (libc::F_SETOWN, own),
+        (F_SETSIG, libc::SIGCONT),
+        (libc::F_SETFL, flags | libc::O_ASYNC),
+    ] {
+        // SAFETY: as above.
+        if unsafe { libc::fcntl(fd, command, value) } < 0 {
+            return Err(last_error());
+        }
     }
     Ok(())
 }
 
+/// Which signal to send in place of `SIGIO`; of Linux, and not named by every version of libc.
+const F_SETSIG: libc::c_int = 10;
+
 fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fd::AsFd as _;
+
+    #[test]
+    fn what_can_be_read_is_told() {
+        let (reader, _writer) = rustix::pipe::pipe().unwrap();
+        continue_on(reader.as_fd()).unwrap();
+        let flags = rustix::fs::fcntl_getfl(&reader).unwrap();
+        assert_eq!(flags.bits() & libc::O_ASYNC as u32, libc::O_ASYNC as u32);
+    }
 }

@@ -11,6 +11,8 @@ pub struct Lookup {
     pub name: fn(&str) -> Option<Ipv4Addr>,
     /// This host's address that faces another.
     pub facing: fn(Ipv4Addr) -> Option<IpAddr>,
+    /// The host that serves the nodes, when it is not this one: then its address is the one that faces them.
+    pub serving: Option<Ipv4Addr>,
 }
 
 impl Default for Lookup {
@@ -18,6 +20,7 @@ impl Default for Lookup {
         Self {
             name: system_name,
             facing: system_facing,
+            serving: None,
         }
     }
 }
@@ -34,9 +37,18 @@ impl Lookup {
             .or_else(|| (self.name)(name))
     }
 
-    /// This host's address that faces a node.
+    /// Whether an address is one of this host: what it sends there it sends from there.
+    #[must_use]
+    pub fn is_local(&self, address: Ipv4Addr) -> bool {
+        (self.facing)(address) == Some(IpAddr::V4(address))
+    }
+
+    /// The address of the serving host that faces a node: this host's, unless another serves.
     #[must_use]
     pub fn facing(&self, site: &Site, node: &str) -> Option<String> {
+        if let Some(address) = self.serving {
+            return Some(address.to_string());
+        }
         let address = self.address(site, node)?;
         Some((self.facing)(address)?.to_string())
     }
@@ -116,6 +128,7 @@ mod tests {
         let lookup = Lookup {
             name: |name| (name == "dns").then_some(Ipv4Addr::new(10, 9, 9, 9)),
             facing: |node| Some(IpAddr::V4(Ipv4Addr::from(u32::from(node) | 254))),
+            serving: None,
         };
         for (name, wanted) in [
             ("10.1.2.3", Some([10, 1, 2, 3])),
@@ -132,6 +145,13 @@ mod tests {
         }
         assert_eq!(lookup.facing(&site, "n01").as_deref(), Some("10.0.0.255"));
         assert_eq!(lookup.facing(&site, "none"), None);
+        assert!(lookup.is_local(Ipv4Addr::new(10, 0, 0, 255)));
+        assert!(!lookup.is_local(Ipv4Addr::new(10, 0, 0, 1)));
+        let other = Lookup {
+            serving: Some(Ipv4Addr::new(10, 0, 9, 9)),
+            ..lookup
+        };
+        assert_eq!(other.facing(&site, "n01").as_deref(), Some("10.0.9.9"));
     }
 
     #[test]

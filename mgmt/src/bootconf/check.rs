@@ -7,7 +7,7 @@ use super::image::Image;
 use super::{BootError, mac};
 
 /// What a server column holds when it means "not set".
-pub(super) const MASTER_WORD: &str = "<xcatmaster>";
+pub(crate) const MASTER_WORD: &str = "<xcatmaster>";
 
 /// A rule: what is wrong with a value, if anything is.
 pub type Rule = fn(&str) -> Option<String>;

@@ -1,5 +1,7 @@
 //! Why a node's boot files cannot be made. The texts say what to do; the node's name is put before them by the caller.
 
+use super::mac::Mac;
+use super::owners::Owner;
 use crate::resolve::ResolveError;
 use std::path::PathBuf;
 
@@ -78,6 +80,18 @@ pub enum BootError {
         "no IPv4 address for the node: set hosts.ip, or make its name resolve; {0} needs it for the file's name"
     )]
     NoAddress(&'static str),
+    /// {mac} belongs to {own} and to {other}: one of them would boot as the other; correct the mac table
+    #[error(
+        "{mac} belongs to {own} and to {other}: one of them would boot as the other; correct the mac table"
+    )]
+    SharedMac {
+        /// The address.
+        mac: Mac,
+        /// The node and its row.
+        own: Owner,
+        /// Another node and its row.
+        other: Owner,
+    },
     /// no address of this host faces the node: set noderes.xcatmaster, or site.master
     #[error("no address of this host faces the node: set noderes.xcatmaster, or site.master")]
     NoFacing,

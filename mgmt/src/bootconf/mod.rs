@@ -2,7 +2,7 @@
 //!
 //! A command goes through four steps, of which only the last changes anything on disk:
 //! 1. [`target`] decides which image a node gets and what that changes in its nodetype row.
-//! 2. [`facts`] gathers what the tables ([`image`], [`settings`], [`mac`], [`check`]) and the image's directory ([`probe`])
+//! 2. [`facts`] gathers what the tables ([`image`], [`settings`], [`mac`], [`owners`], [`check`]) and the image's directory ([`probe`])
 //!    say about the node.
 //! 3. [`cmdline`] makes the kernel's command line of them, and [`loader`] the files of the node's boot loader.
 //! 4. [`write`] puts the files below tftpdir, each replaced in one step.
@@ -23,6 +23,7 @@ pub mod image;
 pub mod loader;
 pub mod mac;
 pub mod names;
+pub mod owners;
 pub mod plan;
 pub mod probe;
 pub mod settings;

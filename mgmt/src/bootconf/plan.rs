@@ -3,6 +3,7 @@
 use super::address::Lookup;
 use super::facts::{Facts, KnownAs};
 use super::loader::{self, Alias, Boot, Loader};
+use super::owners::Owners;
 use super::probe::{Probe, probe};
 use super::settings::Settings;
 use super::target::{self, Target};
@@ -65,10 +66,11 @@ pub fn plan(site: &mut Site, nodes: &[String], request: &Request) -> Vec<(String
         .map(|node| request.target.set(site, node).err())
         .collect();
     let mut images = HashMap::new();
+    let owners = Owners::new(site);
     let outcome = |(node, refused): (&String, Option<BootError>)| {
         let outcome = match refused {
             Some(error) => Err(error),
-            None => one(site, node, request, &mut images),
+            None => one(site, node, request, &mut images, &owners),
         };
         (node.clone(), outcome)
     };
@@ -94,13 +96,19 @@ pub fn loader_of(site: &Site, node: &str) -> Result<(&'static Loader, String), B
 /// What an image's directory holds, or why it cannot be booted; looked up once for all its nodes.
 type Probes = HashMap<(String, String), Result<Probe, BootError>>;
 
-fn one(site: &Site, node: &str, request: &Request, probes: &mut Probes) -> Outcome {
+fn one(
+    site: &Site,
+    node: &str,
+    request: &Request,
+    probes: &mut Probes,
+    owners: &Owners,
+) -> Outcome {
     let (loader, netboot) = loader_of(site, node)?;
     if matches!(
         request.target,
         Target::Boot | Target::Offline | Target::Stat
     ) {
-        return without_image(site, node, request, loader);
+        return without_image(site, node, request, loader, owners);
     }
     let image = target::image(site, node)?;
     let key = (image.name.clone(), image.rootimgdir.clone());
@@ -111,6 +119,7 @@ fn one(site: &Site, node: &str, request: &Request, probes: &mut Probes) -> Outco
     let state = image.state();
     let facts = Facts::new(site, node, request.era, image, found, request.lookup)?;
     loader.needs.met(loader.name, &facts.known_as)?;
+    alone(owners, &facts.known_as)?;
     let boot = Boot {
         facts: &facts,
         state: &state,
@@ -145,8 +154,26 @@ fn one(site: &Site, node: &str, request: &Request, probes: &mut Probes) -> Outco
     })
 }
 
+/// Checks that no other node has one of the node's MAC addresses.
+fn alone(owners: &Owners, known_as: &KnownAs) -> Result<(), BootError> {
+    match owners.shared(&known_as.node, &known_as.interfaces) {
+        Some((mac, own, other)) => Err(BootError::SharedMac {
+            mac,
+            own: own.clone(),
+            other: other.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// For a node that boots from its own disk, or not at all.
-fn without_image(site: &Site, node: &str, request: &Request, loader: &'static Loader) -> Outcome {
+fn without_image(
+    site: &Site,
+    node: &str,
+    request: &Request,
+    loader: &'static Loader,
+    owners: &Owners,
+) -> Outcome {
     let known_as = KnownAs::new(site, node, request.lookup)?;
     let settings = Settings::new(site, node)?;
     let mut plan = NodePlan {
@@ -162,6 +189,7 @@ fn without_image(site: &Site, node: &str, request: &Request, loader: &'static Lo
     };
     if request.target == Target::Boot {
         loader.needs.met(loader.name, &known_as)?;
+        alone(owners, &known_as)?;
         plan.state = "boot".to_owned();
         plan.files.push((loader.path(node, ""), (loader.local)()));
         let (loaders, aliases) = plan

@@ -208,7 +208,6 @@ fn supported(site: &Site, node: &str, arch: &str) -> Result<(), BootError> {
 
 /// Sets columns of the node's own nodetype row.
 fn set(site: &mut Site, node: &str, values: &[(&str, &str)]) {
-    // Thousands of nodes are set again to what they are: no copy of the table for each.
     let same = |row: &Row| {
         values
             .iter()
@@ -217,24 +216,15 @@ fn set(site: &mut Site, node: &str, values: &[(&str, &str)]) {
     if site.row(&NODETYPE, &[node]).is_some_and(same) {
         return;
     }
-    let mut rows = site.rows(&NODETYPE).to_vec();
-    let place = rows.iter().position(|row| row.key(&NODETYPE) == [node]);
-    let mut row = match place.and_then(|place| rows.get(place)) {
-        Some(row) => row.clone(),
-        None => Row::new(&NODETYPE).with(&NODETYPE, "node", node),
-    };
-    for (column, value) in values {
-        row.set(&NODETYPE, column, Some((*value).to_owned()));
-    }
-    // A row that does not count could not say what the node boots.
-    if !row.live(&NODETYPE) {
-        row.set(&NODETYPE, "disable", None);
-    }
-    match place.and_then(|place| rows.get_mut(place)) {
-        Some(old) => *old = row,
-        None => rows.push(row),
-    }
-    site.put(&NODETYPE, rows);
+    site.edit_row(&NODETYPE, &[node], |row| {
+        for (column, value) in values {
+            row.set(&NODETYPE, column, Some((*value).to_owned()));
+        }
+        // A row that does not count could not say what the node boots.
+        if !row.live(&NODETYPE) {
+            row.set(&NODETYPE, "disable", None);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! `nodeset`: which image nodes boot. `dnsmasq` is of the same group.
 
+mod spread;
+
 use super::Context;
 use crate::bootconf::address::Lookup;
 use crate::bootconf::plan::{self, Copy, NodePlan, Outcome, Request};
 use crate::bootconf::target::Target;
 use crate::bootconf::{BootError, Era, write};
+use crate::hierarchy::boot_files;
 use crate::{noderange, resolve};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -39,6 +42,9 @@ pub struct NodesetArgs {
     /// Leave kernel and initrd below tftpdir as they are
     #[arg(long)]
     pub noupdateinitrd: bool,
+    /// With site.sharedtftp=0: write the files of this host alone, do not bring those of service nodes to them
+    #[arg(long)]
+    pub local: bool,
 }
 
 /// Runs a command of this group.
@@ -83,6 +89,14 @@ fn nodeset(context: &Context, args: &NodesetArgs) -> anyhow::Result<ExitCode> {
         }
         carry_out(&mut outcomes, args);
     }
+    let shares = match args.local || boot_files::shared(&site) || request.target == Target::Stat {
+        true => Vec::new(),
+        false => {
+            let good = outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
+            let good: Vec<_> = good.map(|(node, _)| node.clone()).collect();
+            spread::shares(&site, &good, &request)
+        }
+    };
     let mut reports = Vec::new();
     let mut failed = false;
     for (node, outcome) in &outcomes {
@@ -100,6 +114,16 @@ fn nodeset(context: &Context, args: &NodesetArgs) -> anyhow::Result<ExitCode> {
                 reports.push(json!({"node": node, "error": error.to_string()}));
             }
         }
+    }
+    if change {
+        for arrival in spread::carry_out(context, shares, !args.noupdateinitrd) {
+            failed |= arrival.complain();
+            reports.push(serde_json::to_value(arrival)?);
+        }
+    } else if !context.global.json {
+        shares
+            .iter()
+            .for_each(|share| print!("{}", spread::listing(share)));
     }
     if context.global.json {
         println!("{}", serde_json::to_string_pretty(&reports)?);

@@ -2,7 +2,7 @@
 
 mod copycds;
 mod exports;
-mod make;
+pub(crate) mod make;
 
 use super::Context;
 use crate::image::root::Root;

@@ -1,5 +1,6 @@
 //! `liteimg`: an image prepared for link mode, as xCAT's command does it.
 
+mod edits;
 pub mod target;
 
 use super::{Context, report};
@@ -72,7 +73,12 @@ pub struct Args {
     /// Give the image back as it was before the first run
     #[arg(long)]
     pub undo: bool,
-    /// Files with what is left out of the ramdisk form (default: linuximage.exlist)
+    /// Links and copies only: do not make the root of the fstab read-only, set root's password (passwd table, key system),
+    /// or copy the files of osimage.synclists; what an earlier run did of it is given back
+    #[arg(long)]
+    pub links_only: bool,
+    /// Files with what is left out of the ramdisk form (default: linuximage.exlist; for an image
+    /// without a row in the osimage table the profile's own list, as for genimage)
     #[arg(long, value_name = "FILES")]
     pub exlist: Option<String>,
 }
@@ -100,12 +106,19 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let site = tables(context, args)?;
-    let target = target::find(&site, &named)?;
+    let target = target::find(&site, &named, &|path| path.is_file())?;
     let dialect = args.dialect.unwrap_or_else(|| resolve::dialect(&site));
     let rules = match args.undo {
         true => Vec::new(),
         false => rules(&site, &target.image, dialect)?,
     };
+    let (edits, warnings) = match args.undo || args.links_only {
+        true => (Vec::new(), Vec::new()),
+        false => edits::edits(&site, &target)?,
+    };
+    for warning in warnings {
+        eprintln!("Warning: {warning}");
+    }
     let options = Options {
         dry_run: args.dry_run || args.check,
         ..Options::default()
@@ -117,10 +130,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         report::print(&format!("Modifying {root} ...\n"))?;
     }
     let bar = bar(quiet);
-    let done = lite::apply_with(
+    let done = lite::apply_edited(
         &target.root,
         &target.image,
-        &rules,
+        (&rules, &edits),
         dialect,
         options,
         &mut |done, all, step| show(&bar, args.verbose && !quiet, &target.root, done, all, step),
@@ -224,9 +237,19 @@ fn as_json(target: &Target, args: &Args, done: &Report) -> serde_json::Value {
         "dry_run": args.dry_run || args.check,
         "matches": done.steps.is_empty() && !done.resumed,
         "resumed": done.resumed,
-        "steps": done.steps,
+        "steps": done.steps.iter().map(step_as_json).collect::<Vec<_>>(),
         "warnings": done.warnings,
     })
+}
+
+/// A step without the content of files: it may be a shadow file.
+fn step_as_json(step: &Step) -> serde_json::Value {
+    match step {
+        Step::Content { path, file, .. } => {
+            serde_json::json!({"do": "content", "path": path, "bytes": file.bytes.len()})
+        }
+        step => serde_json::json!(step),
+    }
 }
 
 fn ramdisk(target: &Target, args: &Args, json: bool) -> anyhow::Result<()> {

@@ -22,7 +22,16 @@ pub enum Command {
 Examples:
   statelite nodels
   statelite nodels rack1,-n7 nodetype.os groups
-  statelite nodels all@nodetype.os==rhels6.2")]
+  statelite nodels all@nodetype.os==rhels6.2
+
+NODERANGE:
+  a,b  a,-b        both; a without b              n1-n9  n[1-3,5]  n1+8   names that count up
+  a@b              what both name                 /n\\d+                   whole names that match
+  (a,b)@c          parentheses                    ^FILE                   ranges in a file
+  TABLE.COLUMN==VALUE, !=VALUE, =~REGEX, !~REGEX  nodes by a value
+A name is a node, a group of the nodegroup table, or a group of nodelist.groups. A dynamic group:
+  statelite chtab groupname=web nodegroup.grouptype=dynamic nodegroup.wherevals='os=~^rhels::profile==web'
+In wherevals A::B needs both conditions and A||B one of them; see tabdump -d nodegroup.")]
     Nodels(NodelsArgs),
     /// Change what the tables say about nodes
     #[command(after_help = "\

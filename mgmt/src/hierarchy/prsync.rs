@@ -3,17 +3,10 @@
 //! Two forms (facts §9): `prsync FILE... NR:/dest`, and the seed's `cd /; prsync install SN:/`. Options in front go to
 //! rsync. The remote shell is rsync's own choice (`RSYNC_RSH`).
 
+use super::remote::{Output, Run, run_all};
 use crate::noderange;
 use crate::tables::Site;
-use anyhow::Context as _;
-use parking_lot::Mutex;
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Read, Write};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// The longest line that is passed on whole, bytes; a longer one is cut there.
-const LONGEST_LINE: u64 = 64 * 1024;
 
 /// What is to be copied where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,82 +82,14 @@ impl Job {
         &self,
         program: &str,
         at_once: usize,
-        out: &Mutex<dyn Write + Send>,
-        err: &Mutex<dyn Write + Send>,
+        out: &Output,
+        err: &Output,
     ) -> anyhow::Result<Vec<(String, String)>> {
-        let next = AtomicUsize::new(0);
-        let failed: Mutex<Vec<(String, String)>> = Mutex::default();
-        let broken: Mutex<Option<anyhow::Error>> = Mutex::default();
-        std::thread::scope(|scope| {
-            for _ in 0..at_once.clamp(1, self.nodes.len().max(1)) {
-                scope.spawn(|| {
-                    while let Some(node) = self.nodes.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        match self.one(program, node, out, err) {
-                            Ok(None) => {}
-                            Ok(Some(reason)) => failed.lock().push((node.clone(), reason)),
-                            Err(error) => {
-                                broken.lock().get_or_insert(error);
-                                return;
-                            }
-                        }
-                    }
-                });
-            }
+        let runs = self.nodes.iter().map(|node| Run {
+            host: node.clone(),
+            arguments: self.arguments(node),
         });
-        if let Some(error) = broken.into_inner() {
-            return Err(error);
-        }
-        let mut failed = failed.into_inner();
-        failed.sort();
-        Ok(failed)
-    }
-
-    /// `None` when it went well.
-    fn one(
-        &self,
-        program: &str,
-        node: &str,
-        out: &Mutex<dyn Write + Send>,
-        err: &Mutex<dyn Write + Send>,
-    ) -> anyhow::Result<Option<String>> {
-        let mut child = Command::new(program)
-            .args(self.arguments(node))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {program}: is it installed?"))?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        std::thread::scope(|scope| {
-            scope.spawn(|| stdout.map(|stream| pass_on(stream, node, out)));
-            if let Some(stream) = stderr {
-                pass_on(stream, node, err);
-            }
-        });
-        let status = child.wait()?;
-        Ok((!status.success()).then(|| format!("rsync: {status}")))
-    }
-}
-
-/// Passes lines on with the node in front.
-fn pass_on(stream: impl Read, node: &str, to: &Mutex<dyn Write + Send>) {
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut line = Vec::new();
-        let read = reader
-            .by_ref()
-            .take(LONGEST_LINE)
-            .read_until(b'\n', &mut line);
-        if !matches!(read, Ok(count) if count > 0) {
-            return;
-        }
-        if line.last() == Some(&b'\n') {
-            line.pop();
-        }
-        let mut to = to.lock();
-        // A closed pipe ends the output, not the copying.
-        let _ = write!(to, "{node}: ").and_then(|()| to.write_all(&line));
-        let _ = to.write_all(b"\n");
+        run_all(program, &runs.collect::<Vec<_>>(), at_once, out, err)
     }
 }
 
@@ -172,7 +97,9 @@ fn pass_on(stream: impl Read, node: &str, to: &Mutex<dyn Write + Send>) {
 mod tests {
     use super::*;
     use crate::server::testing;
+    use parking_lot::Mutex;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
 
     fn words(line: &str) -> Vec<String> {
         line.split_whitespace().map(str::to_owned).collect()

@@ -3,6 +3,9 @@
 //! Options are xCAT's (facts §7). Trees are read-only here, since nodes only read them; xCAT exports them writable.
 //! A directory below another that is exported the same way needs no line of its own.
 
+use crate::bootconf::address::Lookup;
+use crate::bootconf::check::MASTER_WORD;
+use crate::hierarchy::{boot_files, service};
 use crate::resolve::{self, ResolveError};
 use crate::tables::Site;
 use crate::tables::schema::{LINUXIMAGE, NODERES, NODETYPE};
@@ -70,11 +73,12 @@ pub fn of_nodes(site: &Site, nodes: &[String]) -> Result<Vec<Export>, ResolveErr
     let mut exports = Vec::new();
     for node in nodes {
         let image = resolve::image_of(site, node)?;
-        exports.push(Export {
-            server: image_server(site, node),
-            path: image_root(site, node, &image),
+        let path = image_root(site, node, &image);
+        exports.extend(image_servers(site, node).into_iter().map(|server| Export {
+            server,
+            path: path.clone(),
             content: Content::Image,
-        });
+        }));
         let policy = resolve::policy(site, node)?;
         let layers = policy.layers.into_iter();
         let mut sources: Vec<_> = layers.map(|layer| (layer.source, Content::Tree)).collect();
@@ -102,11 +106,23 @@ fn trimmed(path: &str) -> String {
     }
 }
 
-fn image_server(site: &Site, node: &str) -> Option<String> {
+/// Where a node's image is mounted from. With a tftpdir of their own (`site.sharedtftp=0`), service nodes name themselves
+/// in boot files when the tables name nobody.
+fn image_servers(site: &Site, node: &str) -> Vec<Option<String>> {
     let value = |column| site.node_value(node, &NODERES, column);
-    let nfs = value("nfsserver").filter(|server| server != "<xcatmaster>");
-    nfs.or_else(|| value("tftpserver"))
-        .or_else(|| value("xcatmaster"))
+    let named = ["nfsserver", "tftpserver", "xcatmaster"].map(value);
+    let mut named = named.into_iter().flatten();
+    if let Some(server) = named.find(|server| server != MASTER_WORD) {
+        return vec![Some(server)];
+    }
+    let service_nodes = match boot_files::shared(site) {
+        true => Vec::new(),
+        false => service::service_nodes_of(site, node),
+    };
+    match service_nodes.is_empty() {
+        true => vec![None],
+        false => service_nodes.into_iter().map(Some).collect(),
+    }
 }
 
 /// The directory `rootimg` a node mounts (facts §7).
@@ -131,6 +147,16 @@ fn image_root(site: &Site, node: &str, image: &str) -> String {
         Some(dir) => format!("{}/rootimg", trimmed(dir)),
         None => format!("{}/{place}/rootimg", super::genimage::install_dir(site)),
     }
+}
+
+/// Whether an export is one of this host, which may be named otherwise there, or by an address.
+#[must_use]
+pub fn is_of(export: &Export, site: &Site, host: &str, lookup: Lookup) -> bool {
+    let Some(server) = export.server.as_deref() else {
+        return false;
+    };
+    let address = |name| lookup.address(site, name);
+    server == host || address(server).is_some_and(|ours| address(host) == Some(ours))
 }
 
 /// The exports of each server, with those left out that another one covers.

@@ -5,7 +5,7 @@
 //! without slashes around.
 
 use super::{RangeError, parser};
-use crate::tables::schema::{self, NODEHM, NODELIST};
+use crate::tables::schema::{self, NODEHM, NODELIST, NODEPOS};
 use crate::tables::{Site, Table};
 use regex::Regex;
 
@@ -48,6 +48,27 @@ pub fn node_column(name: &str) -> Option<(&'static Table, &'static str)> {
     Some((table, column.name))
 }
 
+/// As [`node_column`], also for a column's name alone, as `wherevals` of a dynamic group has it: then it is the one of
+/// the first table with nodes that has such a column.
+#[must_use]
+pub fn attribute(name: &str) -> Option<(&'static Table, &'static str)> {
+    if let Some(found) = node_column(name) {
+        return Some(found);
+    }
+    match name {
+        "unit" => return Some((&NODEPOS, "u")),
+        "usercomment" => return Some((&NODELIST, "comments")),
+        "disable" => return None,
+        _ => {}
+    }
+    let tables = schema::TABLES.iter().filter(|table| table.by_node());
+    let mut found = tables.filter_map(|table| {
+        let column = table.columns.iter().find(|column| column.name == name)?;
+        Some((*table, column.name))
+    });
+    found.next()
+}
+
 /// The operators; those that begin alike, the longer first.
 const OPERATORS: [&str; 5] = ["!=", "!~", "=~", "==", "="];
 
@@ -57,6 +78,21 @@ impl Criterion {
     /// # Errors
     /// [`RangeError`] for a column that is not there and for a bad expression.
     pub fn parse(word: &str) -> Result<Option<Self>, RangeError> {
+        Self::parse_with(word, node_column)
+    }
+
+    /// As [`Criterion::parse`], with the names of [`attribute`].
+    ///
+    /// # Errors
+    /// As [`Criterion::parse`].
+    pub fn parse_attribute(word: &str) -> Result<Option<Self>, RangeError> {
+        Self::parse_with(word, attribute)
+    }
+
+    fn parse_with(
+        word: &str,
+        column: fn(&str) -> Option<(&'static Table, &'static str)>,
+    ) -> Result<Option<Self>, RangeError> {
         let Some(at) = word.find(['=', '!']) else {
             return Ok(None);
         };
@@ -68,7 +104,7 @@ impl Criterion {
             return Ok(None);
         };
         let (table, column) =
-            node_column(name).ok_or_else(|| CriterionError::Column(name.to_owned()))?;
+            column(name).ok_or_else(|| CriterionError::Column(name.to_owned()))?;
         let regex = || {
             let value = value.strip_prefix('/').unwrap_or(value);
             let value = value.strip_suffix('/').unwrap_or(value);

@@ -1,10 +1,12 @@
 //! The tree of a range to nodes.
 
 use super::ast::{Atom, Term, Union};
+use super::group::{self, Group, GroupError};
 use super::names::names;
 use super::parser::parse;
-use super::{MAX_NAMES, MAX_WORK, Names, Options, RangeError};
-use crate::tables::Site;
+use super::{MAX_DEPTH, MAX_NAMES, MAX_WORK, Names, Options, RangeError};
+use crate::tables::schema::NODEGROUP;
+use crate::tables::{Row, Site};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
@@ -49,6 +51,10 @@ pub(super) struct Evaluator<'a, 'o> {
     /// How many nodes may still be looked at.
     work: usize,
     missing: BTreeSet<String>,
+    /// The static groups that are being walked, from the outermost.
+    within: Vec<&'a str>,
+    /// The nodes of the dynamic groups that were named already.
+    dynamic: HashMap<&'a str, Vec<&'a str>>,
 }
 
 impl<'a, 'o> Evaluator<'a, 'o> {
@@ -59,6 +65,8 @@ impl<'a, 'o> Evaluator<'a, 'o> {
             left: MAX_NAMES,
             work: MAX_WORK,
             missing: BTreeSet::new(),
+            within: Vec::new(),
+            dynamic: HashMap::new(),
         }
     }
 
@@ -153,13 +161,74 @@ impl<'a, 'o> Evaluator<'a, 'o> {
             found.insert(Cow::Borrowed(node));
             return Ok(true);
         }
-        if let Some(members) = index.groups.get(name) {
-            self.spend(members.len())?;
-            found.extend(members.iter().map(|node| Cow::Borrowed(*node)));
+        if let Some(row) = index.site.row(&NODEGROUP, &[name]) {
+            self.group(row, found)?;
+            return Ok(true);
+        }
+        if self.listed(name, found)? {
             return Ok(true);
         }
         if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
             return self.known(&format!("{PREFIX}{name}"), found);
+        }
+        Ok(false)
+    }
+
+    /// Adds the nodes of a group of the nodegroup table. A group without nodes is a group all the same.
+    fn group(&mut self, row: &'a Row, found: &mut Set<'a>) -> Result<(), RangeError> {
+        let index = self.index;
+        let name = row.get(&NODEGROUP, "groupname").unwrap_or_default();
+        let fail = |reason| RangeError::Group {
+            name: name.to_owned(),
+            reason,
+        };
+        if let Some(members) = self.dynamic.get(name) {
+            found.extend(members.iter().map(|node| Cow::Borrowed(*node)));
+            let count = members.len();
+            return self.spend(count);
+        }
+        let (members, groups) = match group::group(row).map_err(fail)? {
+            Group::Dynamic(conditions) => {
+                self.spend(index.nodes.len().saturating_mul(conditions.count()))?;
+                let nodes = index.nodes.iter().copied();
+                let members = nodes.filter(|node| conditions.hold(index.site, node));
+                let members: Vec<_> = members.collect();
+                found.extend(members.iter().map(|node| Cow::Borrowed(*node)));
+                self.dynamic.insert(name, members);
+                return Ok(());
+            }
+            Group::Static { members, groups } => (members, groups),
+        };
+        if let Some(place) = self.within.iter().position(|outer| *outer == name) {
+            let way = self.within.iter().skip(place).chain([&name]);
+            let way: Vec<_> = way.copied().collect();
+            return Err(fail(GroupError::Circle(way.join(" -> "))));
+        }
+        if self.within.len() >= MAX_DEPTH {
+            return Err(fail(GroupError::TooDeep));
+        }
+        self.listed(name, found)?;
+        self.spend(members.len() + groups.len())?;
+        let nodes = members.iter().filter_map(|name| index.nodes.get(name));
+        found.extend(nodes.map(|node| Cow::Borrowed(*node)));
+        self.within.push(name);
+        for inner in groups {
+            match index.site.row(&NODEGROUP, &[inner]) {
+                Some(row) => self.group(row, found)?,
+                None => drop(self.listed(inner, found)?),
+            }
+        }
+        self.within.pop();
+        Ok(())
+    }
+
+    /// Adds the nodes that have a group in `nodelist.groups`; false when there are none.
+    fn listed(&mut self, name: &str, found: &mut Set<'a>) -> Result<bool, RangeError> {
+        let index = self.index;
+        if let Some(members) = index.groups.get(name) {
+            self.spend(members.len())?;
+            found.extend(members.iter().map(|node| Cow::Borrowed(*node)));
+            return Ok(true);
         }
         Ok(false)
     }

@@ -5,7 +5,7 @@
 //! | `a,b` | both; `a,-b` leaves b out, wherever it stands |
 //! | `a@b` | what both name; binds tighter than the comma |
 //! | `(a,b)@c` | parentheses, any nesting up to [`MAX_DEPTH`] |
-//! | `n1`, `rack1` | a node, else the members of a group |
+//! | `n1`, `rack1` | a node, else the members of a group, dynamic ones too |
 //! | `12` | the node `node12` |
 //! | `n1-n9`, `n1:n9`, `n[1-3,5]r[1-2]`, `n10+3` | names that count up; leading zeros are kept |
 //! | `/n\d+` | nodes whose whole name matches |
@@ -13,14 +13,15 @@
 //! | `nodetype.os==rhels6.2`, `!=`, `=~`, `!~` | nodes by a value |
 //!
 //! The text goes through a `lexer` and a `parser` to a tree ([`ast`]); `eval` walks it. A word is first looked
-//! up as a node and as a group, only then taken apart (`names`), so a node may be called `n1-n9`. Groups are those
-//! of `nodelist.groups`; dynamic groups need xCAT's nodegroup table, which is not kept here.
+//! up as a node and as a group, only then taken apart (`names`), so a node may be called `n1-n9`. Groups are the
+//! dynamic ones of the nodegroup table first, then those of `nodelist.groups` with what the nodegroup table adds ([`group`]).
 //!
 //! Everything is bounded: the length of the text, the depth, and the number of names before any of them is made.
 
 pub mod ast;
 pub mod criterion;
 mod eval;
+pub mod group;
 mod lexer;
 mod names;
 mod parser;
@@ -78,6 +79,14 @@ pub enum RangeError {
     /// noderange: {0}
     #[error("noderange: {0}")]
     Criterion(#[from] criterion::CriterionError),
+    /// noderange: nodegroup: group "{name}": {reason}
+    #[error("noderange: nodegroup: group \"{name}\": {reason}")]
+    Group {
+        /// The group.
+        name: String,
+        /// What is wrong with it.
+        reason: group::GroupError,
+    },
     /// noderange: {path}: {reason}
     #[error("noderange: {path}: {reason}")]
     File {

@@ -1,9 +1,11 @@
 //! The one thread that touches the database: it looks for changes, makes new worlds of them, and writes down what nodes
 //! report.
 //!
-//! Reports are collected between two looks and stored in one transaction. While the database cannot be read, the snapshot
+//! PostgreSQL says when tables change ([`listening`]); what is changed past this program is found by looking every few
+//! seconds. Reports are collected between two looks and stored in one transaction. While the database cannot be read, the snapshot
 //! is used if it is newer than what is known; without one, the last world stays, and health says since when.
 
+mod listening;
 mod reports;
 mod source;
 #[cfg(test)]
@@ -15,6 +17,7 @@ pub use source::Source;
 use super::config::Config;
 use super::metrics::Metrics;
 use super::world::World;
+use crate::tables::Listener;
 use parking_lot::Mutex;
 use source::Found;
 use std::sync::Arc;
@@ -25,6 +28,9 @@ use tokio::sync::watch;
 
 /// Reports that may wait; more are dropped and counted. Each is some hundred bytes.
 const WAITING: usize = 20_000;
+
+/// The tables are not read more often than this, however often somebody says that they changed.
+const AT_MOST_EVERY: Duration = Duration::from_millis(500);
 
 /// How things stand with the source of the tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -49,6 +55,8 @@ pub struct Keeper {
 #[derive(Debug)]
 enum Message {
     Report(Report),
+    /// The tables have changed, as somebody else says.
+    Changed,
     Stop,
 }
 
@@ -57,6 +65,8 @@ enum Message {
 pub struct Running {
     thread: JoinHandle<()>,
     reports: SyncSender<Message>,
+    /// Kept by us alone: others see by it whether we are still here.
+    _alive: Arc<()>,
 }
 
 impl Keeper {
@@ -74,6 +84,10 @@ impl Keeper {
         let health = Arc::new(Mutex::new(found.health()));
         let (publish, worlds) = watch::channel(Arc::new(found.into_world(0)));
         let (reports, messages) = sync_channel(WAITING);
+        let alive = Arc::new(());
+        if Listener::possible(db) {
+            listening::start(db, reports.clone(), Arc::downgrade(&alive))?;
+        }
         let poll = source.poll(Duration::from_secs(config.poll_seconds));
         let mut thread = Thread {
             source,
@@ -90,7 +104,12 @@ impl Keeper {
             reports: reports.clone(),
             metrics: Arc::clone(metrics),
         };
-        Ok((keeper, Running { thread, reports }))
+        let running = Running {
+            thread,
+            reports,
+            _alive: alive,
+        };
+        Ok((keeper, running))
     }
 
     /// The tables as they are now.
@@ -142,12 +161,15 @@ impl Thread {
     fn run(&mut self, messages: &Receiver<Message>, poll: Duration) {
         let mut stop = false;
         while !stop {
-            let end = Instant::now() + poll;
+            let begin = Instant::now();
+            let mut end = begin + poll;
             let mut reports = Vec::new();
             loop {
                 let left = end.saturating_duration_since(Instant::now());
                 match messages.recv_timeout(left) {
                     Ok(Message::Report(report)) => reports.push(report),
+                    // Changes come in bursts, and some are our own reports.
+                    Ok(Message::Changed) => end = end.min(begin + AT_MOST_EVERY),
                     Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => {
                         stop = true;
                         break;

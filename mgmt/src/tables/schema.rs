@@ -73,6 +73,7 @@ pub const TABLES: &[&Table] = &[
     &STATELITE,
     &POLICY,
     &NODELIST,
+    &NODEGROUP,
     &NODERES,
     &NODETYPE,
     &NODEHM,
@@ -82,6 +83,7 @@ pub const TABLES: &[&Table] = &[
     &OSIMAGE,
     &LINUXIMAGE,
     &POSTSCRIPTS,
+    &PASSWD,
     &SITE,
 ];
 
@@ -192,6 +194,36 @@ pub const NODELIST: Table = Table {
     ],
     keys: &["node"],
     help: "Every node and its groups",
+};
+
+/// Groups besides those of the nodelist table.
+pub const NODEGROUP: Table = Table {
+    name: "nodegroup",
+    columns: &[
+        need("groupname", "name of the group"),
+        may(
+            "grouptype",
+            "dynamic: the nodes for which wherevals holds; static or blank: the nodes of nodelist.groups, members and \
+             membergroups",
+        ),
+        may(
+            "members",
+            "static group: more nodes, comma separated; the words static and dynamic, which xCAT puts here, name none",
+        ),
+        may(
+            "membergroups",
+            "static group: groups whose nodes belong to it, comma separated",
+        ),
+        may(
+            "wherevals",
+            "dynamic group: ATTR==VALUE, !=, =~REGEX or !~REGEX; A::B needs both, A||B one of them; ATTR is \
+             table.column, or a column's name alone",
+        ),
+        COMMENTS,
+        DISABLE,
+    ],
+    keys: &["groupname"],
+    help: "Groups besides those of the nodelist table",
 };
 
 /// What a node boots with and from.
@@ -399,6 +431,25 @@ pub const POSTSCRIPTS: Table = Table {
     ],
     keys: &["node"],
     help: "Scripts a node runs",
+};
+
+/// Passwords; liteimg reads that of root for the key `system`.
+pub const PASSWD: Table = Table {
+    name: "passwd",
+    columns: &[
+        need("key", "what it is for; system is root of an image"),
+        may("username", "user"),
+        may(
+            "password",
+            "hash as in a shadow file, made by openssl passwd -6; clear text is not used",
+        ),
+        may("cryptmethod", "not used"),
+        may("authdomain", "not used"),
+        COMMENTS,
+        DISABLE,
+    ],
+    keys: &["key", "username"],
+    help: "Passwords; liteimg reads that of root for the key system",
 };
 
 /// Settings of the site.

@@ -36,8 +36,36 @@ pub struct Site {
 #[derive(Debug, Default)]
 struct Rows {
     rows: Vec<Row>,
-    /// The live rows by the value of their first key, in order.
+    /// The rows, live or not, by the value of their first key, in order.
     index: OnceLock<HashMap<String, Vec<usize>>>,
+}
+
+impl Rows {
+    /// The places of the rows with these keys, live or not, in order.
+    fn places<'a>(
+        &'a self,
+        table: &'a Table,
+        key: &'a [&'a str],
+    ) -> impl Iterator<Item = usize> + use<'a> {
+        let index = self.index.get_or_init(|| {
+            let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+            for (place, row) in self.rows.iter().enumerate() {
+                index.entry(first_key(table, row)).or_default().push(place);
+            }
+            index
+        });
+        let places = index.get(key.first().copied().unwrap_or_default());
+        let places = places.into_iter().flatten().copied();
+        places.filter(move |place| {
+            let row = self.rows.get(*place);
+            row.is_some_and(|row| row.key(table) == key)
+        })
+    }
+}
+
+fn first_key(table: &Table, row: &Row) -> String {
+    let first = table.keys.first().and_then(|key| row.get(table, key));
+    first.unwrap_or_default().to_owned()
 }
 
 impl Clone for Rows {
@@ -94,8 +122,39 @@ impl Site {
     /// Adds a row.
     pub fn add(&mut self, table: &'static Table, row: Row) {
         let rows = self.tables.entry(table.name).or_default();
+        if let Some(index) = rows.index.get_mut() {
+            let place = rows.rows.len();
+            index.entry(first_key(table, &row)).or_default().push(place);
+        }
         rows.rows.push(row);
-        rows.index = OnceLock::new();
+    }
+
+    /// Changes the row with these keys: the first that is live, else the first. Without one a row with the keys is added.
+    /// For thousands of rows, where taking a table out and putting it back for each costs too much.
+    pub fn edit_row(&mut self, table: &'static Table, key: &[&str], edit: impl FnOnce(&mut Row)) {
+        let place = self.tables.get(table.name).and_then(|rows| {
+            let live = |place: &&usize| rows.rows.get(**place).is_some_and(|row| row.live(table));
+            let places: Vec<usize> = rows.places(table, key).collect();
+            places.iter().find(live).or(places.first()).copied()
+        });
+        let rows = self.tables.get_mut(table.name).zip(place);
+        match rows.and_then(|(rows, place)| Some((rows.rows.get_mut(place)?, &mut rows.index))) {
+            Some((row, index)) => {
+                let before = first_key(table, row);
+                edit(row);
+                if first_key(table, row) != before {
+                    *index = OnceLock::new();
+                }
+            }
+            None => {
+                let mut row = Row::new(table);
+                for (column, value) in table.keys.iter().zip(key) {
+                    row.set(table, column, Some((*value).to_owned()));
+                }
+                edit(&mut row);
+                self.add(table, row);
+            }
+        }
     }
 
     /// The rows of a table, disabled ones too.
@@ -114,20 +173,8 @@ impl Site {
     #[must_use]
     pub fn row(&self, table: &Table, key: &[&str]) -> Option<&Row> {
         let rows = self.tables.get(table.name)?;
-        let index = rows.index.get_or_init(|| {
-            let mut index: HashMap<String, Vec<usize>> = HashMap::new();
-            for (place, row) in rows.rows.iter().enumerate() {
-                if row.live(table) {
-                    let first = table.keys.first().and_then(|key| row.get(table, key));
-                    let first = first.unwrap_or_default().to_owned();
-                    index.entry(first).or_default().push(place);
-                }
-            }
-            index
-        });
-        let places = index.get(key.first().copied().unwrap_or_default())?;
-        let mut found = places.iter().filter_map(|place| rows.rows.get(*place));
-        found.find(|row| row.key(table) == key)
+        let mut found = rows.places(table, key);
+        found.find_map(|place| rows.rows.get(place).filter(|row| row.live(table)))
     }
 
     /// A setting of the site.
@@ -256,125 +303,4 @@ impl Site {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tables::schema::NODERES;
-
-    fn site() -> Site {
-        let mut site = Site::default();
-        let node = Row::new(&NODELIST).with(&NODELIST, "node", "n12");
-        site.add(&NODELIST, node.with(&NODELIST, "groups", "rack1,all"));
-        for (name, column, value) in [
-            ("all", "nfsserver", "nfs0"),
-            ("all", "tftpdir", "/tftpboot"),
-            ("rack1", "nfsserver", "|n(\\d)(\\d)|nfs$1|"),
-        ] {
-            let row = Row::new(&NODERES).with(&NODERES, "node", name);
-            let row = row.with(&NODERES, column, value);
-            match site
-                .rows(&NODERES)
-                .iter()
-                .position(|r| r.key(&NODERES) == [name])
-            {
-                Some(_) => {
-                    let mut rows = site.rows(&NODERES).to_vec();
-                    for old in &mut rows {
-                        if old.key(&NODERES) == [name] {
-                            old.set(&NODERES, column, Some(value.to_owned()));
-                        }
-                    }
-                    site.put(&NODERES, rows);
-                }
-                None => site.add(&NODERES, row),
-            }
-        }
-        site
-    }
-
-    #[test]
-    fn own_row_then_groups_per_column() {
-        let site = site();
-        assert_eq!(
-            site.node_value("n12", &NODERES, "nfsserver").as_deref(),
-            Some("nfs1")
-        );
-        assert_eq!(
-            site.node_value("n12", &NODERES, "tftpdir").as_deref(),
-            Some("/tftpboot")
-        );
-        assert_eq!(site.node_value("n12", &NODERES, "netboot"), None);
-        assert_eq!(
-            site.variable("n12", "noderes.nfsserver").as_deref(),
-            Some("nfs1")
-        );
-    }
-
-    fn values(cells: &[(&str, &str)]) -> Site {
-        let mut site = Site::default();
-        let node = Row::new(&NODELIST).with(&NODELIST, "node", "n12");
-        site.add(&NODELIST, node.with(&NODELIST, "groups", "rack1,all"));
-        for (name, value) in cells {
-            let row = Row::new(&NODERES).with(&NODERES, "node", name);
-            let row = row.with(&NODERES, "nfsserver", value);
-            site.add(&NODERES, row.with(&NODERES, "nfsdir", value));
-        }
-        site
-    }
-
-    #[test]
-    fn substitutions_and_groups() {
-        for (cells, wanted) in [
-            (
-                vec![("all", "|n(\\d+)|10.0.0.($1+1)|")],
-                Some("10.0.0.13 all"),
-            ),
-            // Does not match: the next group is asked, never the node's name as a value.
-            (vec![("n12", "|x|y|"), ("all", "nfs0")], Some("nfs0 all")),
-            (vec![("n12", "|x|y|")], None),
-            // Blank on purpose: the groups are not asked.
-            (vec![("n12", "|^.*$||"), ("all", "nfs0")], None),
-            (vec![("rack1", "/n/m/")], Some("m12 rack1")),
-            (vec![("rack1", "/x/m/")], Some("/x/m/ rack1")),
-            (vec![("rack1", "")], None),
-        ] {
-            let site = values(&cells);
-            let found = site.find("n12", &NODERES, "nfsserver").unwrap();
-            let shown = found.map(|found| format!("{} {}", found.value, found.from));
-            assert_eq!(shown.as_deref(), wanted, "{cells:?}");
-        }
-        let site = values(&[("all", "/n/state/")]);
-        let dir = site.node_value("n12", &NODERES, "nfsdir");
-        assert_eq!(dir.as_deref(), Some("/n/state/"), "a directory stays one");
-        let node = site.node_value("n12", &NODERES, "node");
-        assert_eq!(node.as_deref(), Some("n12"), "not the group's name");
-    }
-
-    #[test]
-    fn what_cannot_be_computed_names_the_row() {
-        let site = values(&[("all", "|n(\\d+)|10.0.0.($1/0)|")]);
-        assert_eq!(
-            site.find("n12", &NODERES, "nfsserver")
-                .unwrap_err()
-                .to_string(),
-            "noderes: row all: column nfsserver: \"|n(\\d+)|10.0.0.($1/0)|\" for node n12: \
-             \"($1/0)\" cannot be computed: a division by zero"
-        );
-        assert_eq!(site.node_value("n12", &NODERES, "nfsserver"), None);
-        assert_eq!(site.variable("n12", "noderes.nfsserver"), None);
-    }
-
-    #[test]
-    fn rows_are_found_after_every_change() {
-        let mut site = values(&[("a", "1")]);
-        assert!(site.row(&NODERES, &["b"]).is_none());
-        let copy = site.clone();
-        site.add(&NODERES, Row::new(&NODERES).with(&NODERES, "node", "b"));
-        assert!(site.row(&NODERES, &["b"]).is_some());
-        assert!(copy.row(&NODERES, &["b"]).is_none() && copy != site);
-        site.put(&NODERES, Vec::new());
-        assert!(site.row(&NODERES, &["a"]).is_none());
-        let off = Row::new(&NODERES).with(&NODERES, "node", "c");
-        site.add(&NODERES, off.with(&NODERES, "disable", "1"));
-        assert!(site.row(&NODERES, &["c"]).is_none());
-    }
-}
+mod tests;

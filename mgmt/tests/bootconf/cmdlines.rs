@@ -427,6 +427,7 @@ fn without_a_named_server_it_is_the_address_that_faces_the_node() {
             (node == Ipv4Addr::new(172, 10, 1, 1))
                 .then_some(IpAddr::V4(Ipv4Addr::new(172, 10, 9, 9)))
         },
+        serving: None,
     };
     let mut world = World::current();
     world.set(

@@ -200,3 +200,58 @@ fn it_runs_under_its_own_name() {
     assert_eq!(bad.status.code(), Some(1));
     assert!(text(&bad.stderr).contains("unknown state \"sleep\""));
 }
+
+#[test]
+fn a_mac_address_of_two_nodes_boots_neither() {
+    let mut world = World::current();
+    let tftpdir = world.tftpdir();
+    for (node, mac) in [
+        ("n02", "52-54-00-ab-cd-ef!n02-ib"),
+        ("n03", "52:54:00:00:00:03"),
+    ] {
+        world.set("nodelist", node, &[("groups", "all")]);
+        world.set(
+            "hosts",
+            node,
+            &[("ip", &format!("172.10.1.{}", &node[2..]))],
+        );
+        world.set("mac", node, &[("mac", mac)]);
+    }
+    let db = store(&world);
+    let image = "osimage=rhels9.4-x86_64-statelite-compute";
+    let set = run(&db, &["nodeset", "all", image]);
+    assert_eq!(set.status.code(), Some(1));
+    assert_eq!(
+        text(&set.stdout),
+        "n03: statelite rhels9.4-x86_64-compute\n"
+    );
+    let error = text(&set.stderr);
+    for line in [
+        "Error: n01: 52:54:00:ab:cd:ef belongs to n01 (mac: row 1, \"n01\") and to n02 (mac: row 2, \"n02\"): one of them \
+         would boot as the other; correct the mac table\n",
+        "Error: n02: 52:54:00:ab:cd:ef belongs to n02 (mac: row 2, \"n02\") and to n01 (mac: row 1, \"n01\")",
+    ] {
+        assert!(error.contains(line), "{error}");
+    }
+    assert!(!tftpdir.join("pxelinux.cfg/n01").exists());
+    assert!(!run(&db, &["nodeset", "n01", "boot"]).status.success());
+    // Out of the way it may always go.
+    assert!(
+        run(&db, &["nodeset", "n01-n02", "offline"])
+            .status
+            .success()
+    );
+    let check = run(&db, &["check"]);
+    assert_eq!(check.status.code(), Some(1));
+    let found = text(&check.stdout) + &text(&check.stderr);
+    assert!(
+        found.contains("mac: row 2 (\"n02\"): column mac: 52:54:00:ab:cd:ef belongs to n01"),
+        "{found}"
+    );
+    let change = ["chtab", "node=n03", "mac.mac=52:54:00:ab:cd:ef"];
+    let refused = text(&run(&db, &change).stderr);
+    assert!(
+        refused.contains("n01 (mac: row 1, \"n01\") and to n03 (mac: row 3, \"n03\")"),
+        "{refused}"
+    );
+}

@@ -19,6 +19,7 @@ pub struct World {
 pub const NOBODY: Lookup = Lookup {
     name: |_| None,
     facing: |_| None,
+    serving: None,
 };
 
 impl World {

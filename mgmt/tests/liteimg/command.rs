@@ -87,6 +87,87 @@ fn it_prints_what_xcat_prints() {
 }
 
 #[test]
+fn the_password_of_root_and_synchronised_files_get_in() {
+    let dir = place();
+    let root = dir.path().join("rootimg");
+    make(
+        &root,
+        &[
+            "etc/shadow=root:*:1:0:9:7:::\n:600",
+            "etc/fstab=compute_x86_64 / tmpfs rw 0 1\n",
+        ],
+    );
+    let before = lines(&root);
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("banner", "hello\n");
+    write(
+        "list",
+        &format!("{}/banner -> /etc/a\nEXECUTE:\n/x\n", dir.path().display()),
+    );
+    write(
+        "tables/osimage.csv",
+        &format!(
+            "#imagename,provmethod,osvers,osarch,profile,synclists\nimg,statelite,rhels5.3,x86_64,compute,{}/list\n",
+            dir.path().display()
+        ),
+    );
+    write(
+        "tables/passwd.csv",
+        "#key,username,password\nsystem,root,cluster\n",
+    );
+    let done = run(dir.path(), &["img"]);
+    assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+    assert!(
+        err(&done)
+            .contains("passwd: the password of root for the key system is not used: it is no hash"),
+        "{}",
+        err(&done)
+    );
+    assert!(
+        err(&done).contains("list: line 3: EXECUTE: /x"),
+        "{}",
+        err(&done)
+    );
+    let text = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    assert_eq!(text("etc/fstab"), "compute_x86_64 / tmpfs ro 0 1\n");
+    assert_eq!(
+        text(".default/etc/a"),
+        "hello\n",
+        "below the link of the litefile row"
+    );
+    assert!(text("etc/shadow").starts_with("root:*:"));
+    write(
+        "tables/passwd.csv",
+        "#key,username,password\nsystem,root,$6$salt$hash\n",
+    );
+    let check = run(dir.path(), &["img", "--check"]);
+    assert_eq!(check.status.code(), Some(1), "the password has changed");
+    let dry = out(&run(dir.path(), &["img", "--dry-run", "--json"]));
+    assert!(dry.contains("\"do\": \"content\""), "{dry}");
+    // Neither as it is nor in hexadecimal digits.
+    assert!(!dry.contains("hash") && !dry.contains("68617368"), "{dry}");
+    assert_eq!(run(dir.path(), &["img"]).status.code(), Some(0));
+    assert_eq!(text("etc/shadow"), "root:$6$salt$hash:1:0:9:7:::\n");
+    assert_eq!(run(dir.path(), &["img", "--check"]).status.code(), Some(0));
+    assert_eq!(
+        run(dir.path(), &["img", "--links-only"]).status.code(),
+        Some(0)
+    );
+    assert!(text("etc/shadow").starts_with("root:*:") && text("etc/fstab").contains("rw"));
+    run(dir.path(), &["img"]);
+    assert_eq!(run(dir.path(), &["img", "--undo"]).status.code(), Some(0));
+    assert_same(&lines(&root), &before, "undone");
+    fs::remove_file(dir.path().join("banner")).unwrap();
+    let done = run(dir.path(), &["img"]);
+    assert!(
+        err(&done).contains("banner: No such file"),
+        "{}",
+        err(&done)
+    );
+    assert_same(&lines(&root), &before, "refused before anything is touched");
+}
+
+#[test]
 fn a_refused_table_touches_nothing_and_says_why() {
     let dir = place();
     let root = dir.path().join("rootimg");

@@ -6,6 +6,7 @@
 mod archive;
 mod command;
 mod crash;
+mod edits;
 mod golden;
 mod random;
 mod shapes;

@@ -40,7 +40,7 @@ pub enum Thing {
 
 pub type Tree = BTreeMap<String, Thing>;
 
-fn path(depth: usize) -> impl Strategy<Value = String> {
+pub fn path(depth: usize) -> impl Strategy<Value = String> {
     let names = prop::collection::vec(prop::sample::select(&NAMES[..]), 1..=depth);
     names.prop_map(|names| names.join("/"))
 }
@@ -169,7 +169,7 @@ pub fn steady(lines: &Lines, original: &Lines) -> Lines {
     steady
 }
 
-fn inodes(root: &Path, lines: &Lines) -> Vec<(String, u64)> {
+pub fn inodes(root: &Path, lines: &Lines) -> Vec<(String, u64)> {
     let ino = |name: &String| fs::symlink_metadata(root.join(name)).unwrap().ino();
     lines.keys().map(|name| (name.clone(), ino(name))).collect()
 }

@@ -223,6 +223,22 @@ fn a_path_below_a_link_is_done_where_the_link_leads_inside_the_image() {
 }
 
 #[test]
+fn a_path_through_a_link_to_that_link_is_refused() {
+    let dir = temp();
+    let root = dir.path();
+    make(root, &["c/b>../c", "d/e/f>../../d", "d/g=1"]);
+    for path in ["/c/b/b", "/d/e/f/e", "/d/e/f/e/"] {
+        let error = apply(root, &rules(&[path])).unwrap_err().to_string();
+        assert!(
+            error.contains("leads through a circle of links"),
+            "{path}: {error}"
+        );
+    }
+    apply(root, &rules(&["/d/e/f/g"])).unwrap();
+    assert_eq!(text(root, "d/g"), "1");
+}
+
+#[test]
 fn two_names_of_one_place_are_done_once() {
     let dir = temp();
     let root = dir.path();

@@ -143,3 +143,35 @@ fn a_link_of_the_commands_name_is_the_command() {
         .unwrap();
     assert_eq!(output.stdout, b"n01: compute,all\n");
 }
+
+#[test]
+fn groups_by_a_condition() {
+    let cluster = Cluster::new();
+    cluster.good("nodech n02 nodetype.os=rhels6.3");
+    cluster.good("nodech n03 mac.mac=52:54:00:00:00:03");
+    let dynamic = |wherevals: &str| {
+        let wherevals = format!("nodegroup.wherevals={wherevals}");
+        let kind = "nodegroup.grouptype=dynamic";
+        cluster.words(&["chtab", "groupname=dyn", kind, &wherevals])
+    };
+    let done = dynamic("nodetype.os==rhels6.3||mac.mac=~/03$/");
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(cluster.good("nodels dyn"), "n02\nn03\n");
+    assert_eq!(cluster.good("nodels all,-dyn"), "n01\n");
+    cluster.good("nodech n02 nodetype.os=rhels6.2");
+    assert_eq!(cluster.good("nodels dyn"), "n03\n");
+    let done = dynamic("rhels6.3");
+    assert_eq!(done.code, 1);
+    assert!(
+        done.err
+            .contains("(\"dyn\"): column wherevals: \"rhels6.3\" is no condition"),
+        "{}",
+        done.err
+    );
+    assert_eq!(cluster.good("nodels dyn"), "n03\n", "as before");
+    let help = cluster.good("tabdump -d nodegroup");
+    assert!(
+        help.contains("wherevals:\tdynamic group: ATTR==VALUE"),
+        "{help}"
+    );
+}

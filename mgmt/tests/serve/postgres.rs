@@ -4,8 +4,8 @@ use crate::common::*;
 use crate::tables_support::server::Server as Postgres;
 use statelite_mgmt::hierarchy::snapshot::Snapshot;
 use statelite_mgmt::server::listen::Port;
-use statelite_mgmt::tables::Store;
-use statelite_mgmt::tables::schema::NODELIST;
+use statelite_mgmt::tables::schema::{LITEFILE, NODELIST};
+use statelite_mgmt::tables::{Row, Store};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -20,6 +20,7 @@ fn tables_come_from_postgres_and_from_a_snapshot_when_it_is_away() {
         Ok(())
     };
     Store::open(&db).unwrap().change(edit, true).unwrap();
+    changes_are_heard_of(&db);
     let snapshot = tempfile::tempdir().unwrap();
     let file = snapshot.path().join("snapshot.json");
     let site = Site1::on(&db, |config| config.snapshot = Some(file.clone()));
@@ -68,4 +69,29 @@ fn tables_come_from_postgres_and_from_a_snapshot_when_it_is_away() {
         let (_, health) = site.get(N01, None, "/v1/health", "").await;
         assert!(health.contains("degraded"), "{health}");
     });
+}
+
+/// With looks an hour apart a change is served all the same.
+fn changes_are_heard_of(db: &str) {
+    let site = Site1::on(db, |config| config.poll_seconds = 3600);
+    // The first may have been found by the look at the start; the second cannot.
+    for file in ["/etc/first", "/etc/second"] {
+        let add = |tables: &mut statelite_mgmt::tables::Site| {
+            let row = Row::new(&LITEFILE).with(&LITEFILE, "image", "ALL");
+            tables.add(&LITEFILE, row.with(&LITEFILE, "file", file));
+            Ok(())
+        };
+        Store::open(db).unwrap().change(add, true).unwrap();
+        run(async {
+            eventually("the change is served", || {
+                let world = site.server().state().keeper.world();
+                let rows = world.site().rows(&LITEFILE);
+                rows.iter()
+                    .any(|row| row.get(&LITEFILE, "file") == Some(file))
+            })
+            .await;
+            let files = site.ask(N01, None, &request("litefile")).await;
+            assert!(files.contains(file), "{files}");
+        });
+    }
 }

@@ -7,6 +7,7 @@
 //! - there is no host name, no fstab line, no resolver, and an empty machine-id: one image serves many nodes;
 //! - systemd's marks that /etc and /var are up to date, which it could not set on a read-only image;
 //! - a shell on the second serial port, started early, for [`super::shell`];
+//! - a program that is nothing but that shell, for nodes that start it as process 1 ([`SHELL_INIT`]);
 //! - a program in systemd's shutdown directory that tells on the console that `/` still works;
 //! - a cron job that leaves a line in `/var/log`.
 
@@ -39,6 +40,8 @@ const PACKAGES: [&str; 13] = [
 
 /// Root's password in the image.
 pub const PASSWORD: &str = "statelite";
+/// What can be process 1 in place of systemd: a shell on the second serial port. A node is there in seconds with it.
+pub const SHELL_INIT: &str = "/usr/lib/statelite-tests/shell-init";
 /// An ordinary user of the image.
 pub const USER: &str = "somebody";
 
@@ -46,6 +49,7 @@ pub const USER: &str = "somebody";
 pub const SHELL_UNIT: &str = include_str!("image/statelite-test-shell.service");
 /// The program in systemd's shutdown directory that tells that `/` still works.
 pub const PROBE: &str = include_str!("image/shutdown-probe");
+const INIT: &str = include_str!("image/shell-init");
 const CRON: &str = "* * * * * root echo ran >>/var/log/cron-probe\n";
 
 /// The untouched image, made the first time; takes about a minute.
@@ -109,6 +113,7 @@ pub fn copy(to: &Path) -> Result<()> {
             PROBE,
             0o755,
         ),
+        (SHELL_INIT.trim_start_matches('/'), INIT, 0o755),
     ] {
         write(&to.join(file), text, mode)?;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::cage::Cage;
 use super::console::Console;
@@ -174,6 +175,20 @@ impl Node {
             reply.output
         );
         Ok(reply.output)
+    }
+
+    /// Starts a command, waits for a word in what it writes, and pulls the plug at that very moment.
+    ///
+    /// # Errors
+    /// When the word does not come; with the end of the console.
+    pub fn cut_at(&mut self, command: &str, word: &str) -> Result<()> {
+        let pid = self.qemu.pid().context("the machine is off")?;
+        let said = self.shell.until(command, word, COMMAND);
+        let pid = Pid::from_raw(i32::try_from(pid)?).context("no process")?;
+        // The very call: starting a program for it would give the node time.
+        kill_process(pid, Signal::KILL)?;
+        self.qemu.cut();
+        said.with_context(|| format!("node {}\n{}", self.name, self.qemu.console().tail()))
     }
 
     /// The arguments of `ssh` up to the command, for root of this node.

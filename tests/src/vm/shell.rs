@@ -4,7 +4,7 @@
 //! its output comes back so, with the exit status: no echo and no quoting can disturb it. Standard error comes with standard
 //! output; standard input is empty.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,6 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// The longest command, in bytes: the terminal of the guest holds 4096, and base64 adds a third.
 const LONGEST: usize = 2500;
+
+/// From the socket's name to the first connection that is taken.
+const LISTENS: Duration = Duration::from_secs(10);
 
 /// A serial line with a shell at its other end.
 #[derive(Debug)]
@@ -32,13 +35,24 @@ pub struct Reply {
 }
 
 impl Shell {
-    /// The line at this socket.
+    /// The line at this socket, which may be there a moment before somebody listens at it.
     ///
     /// # Errors
     /// When nobody listens there.
     pub fn connect(socket: &Path) -> Result<Self> {
-        let line = UnixStream::connect(socket)
-            .with_context(|| format!("no serial line at {}", socket.display()))?;
+        let deadline = Instant::now() + LISTENS;
+        let line = loop {
+            match UnixStream::connect(socket) {
+                Err(error)
+                    if error.kind() == ErrorKind::ConnectionRefused
+                        && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                result => break result,
+            }
+        };
+        let line = line.with_context(|| format!("no serial line at {}", socket.display()))?;
         line.set_read_timeout(Some(Duration::from_millis(100)))?;
         line.set_write_timeout(Some(Duration::from_secs(10)))?;
         Ok(Self {
@@ -90,6 +104,28 @@ impl Shell {
             .with_context(|| format!("no answer to: {command}"))
     }
 
+    /// Starts a command whose output comes as it is, and waits for a word in it. Returns as soon as the word is there,
+    /// whatever the command does next; no later command has a meaning.
+    ///
+    /// # Errors
+    /// When the word does not come within the limit.
+    pub fn until(&mut self, command: &str, word: &str, limit: Duration) -> Result<()> {
+        ensure!(
+            command.len() <= LONGEST,
+            "longer than a terminal's buffer: {command}"
+        );
+        self.seen.clear();
+        let text = format!(
+            "\nsh -c \"$(printf %s {} | base64 -d)\" </dev/null\n",
+            encode(command.as_bytes())
+        );
+        self.line.write_all(text.as_bytes())?;
+        self.wait(Instant::now() + limit, |text| {
+            text.contains(word).then_some(())
+        })
+        .with_context(|| format!("no {word:?} from: {command}"))
+    }
+
     fn wait<T>(&mut self, deadline: Instant, found: impl Fn(&str) -> Option<T>) -> Result<T> {
         loop {
             if let Some(value) = found(&String::from_utf8_lossy(&self.seen)) {
@@ -112,7 +148,7 @@ impl Shell {
                 self.seen.extend(new);
             }
             Err(error) => match error.kind() {
-                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => {}
                 _ => return Err(error).context("serial line"),
             },
         }

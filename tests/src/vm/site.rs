@@ -116,6 +116,24 @@ impl Spec {
         }
     }
 
+    /// A node of ours that has no system: its process 1 is the shell of the tests.
+    #[must_use]
+    pub fn bare(number: u8) -> Self {
+        Self {
+            more: vec![format!("init={}", image::SHELL_INIT)],
+            memory: 512,
+            ..Self::new(number, Mode::Fuse)
+        }
+    }
+
+    /// The same with more words on the kernel's command line; of a word that is there twice the last counts.
+    #[must_use]
+    pub fn with(mut self, words: &str) -> Self {
+        self.more
+            .extend(words.split_whitespace().map(str::to_owned));
+        self
+    }
+
     /// The node's name.
     #[must_use]
     pub fn name(&self) -> String {

@@ -11,6 +11,16 @@ impl Json {
         Self { text }
     }
 
+    /// What follows the first place where this stands.
+    #[allow(dead_code, reason = "each test file uses a part")]
+    pub fn after(&self, what: &str) -> Result<Self> {
+        let (_, rest) = self
+            .text
+            .split_once(what)
+            .with_context(|| format!("no {what} in {}", self.text))?;
+        Ok(Self::new(rest.to_owned()))
+    }
+
     /// The first number under this key.
     pub fn number(&self, key: &str) -> Result<u64> {
         let quoted = format!("\"{key}\"");

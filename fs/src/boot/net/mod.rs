@@ -45,17 +45,13 @@ pub fn up(line: &CommandLine) -> anyhow::Result<Network> {
     let control = net::control().context("no network in this kernel")?;
     let _ = net::switch_on(&control, "lo");
     let mut retry = Retry::new("the network", line.timeout);
-    loop {
-        let error = match attempt(line, &control, &mut known) {
-            Ok(()) => break,
-            Err(e) => e,
-        };
-        // A service of the initramfs may have been slower than we were, and holds what we would need.
-        if is_up() {
-            tracing::info!("the network was brought up by somebody else");
-            break;
-        }
+    while let Err(error) = attempt(line, &control, &mut known) {
         retry.failed(&error)?;
+        // A service of the initramfs may have been slower than we were; it holds the port that DHCP needs.
+        if is_up() {
+            retry.succeeded();
+            return Ok(known);
+        }
     }
     write_resolv_conf(&known);
     Ok(known)

@@ -1,5 +1,6 @@
 //! `exports`.
 
+use crate::bootconf::address::Lookup;
 use crate::cli::Context;
 use crate::image::exports::{self, Style};
 use crate::noderange;
@@ -19,7 +20,7 @@ pub struct ExportsArgs {
     /// All nodes
     #[arg(short = 'a', long)]
     pub all: bool,
-    /// Only what this server exports
+    /// Only what this server exports: a service node, or any other host, by a name or an address
     #[arg(long, value_name = "HOST")]
     pub server: Option<String>,
     /// Who may mount: a network, a host or a pattern
@@ -48,7 +49,8 @@ pub fn run(context: &Context, args: ExportsArgs) -> anyhow::Result<ExitCode> {
     };
     let mut found = exports::of_nodes(&site, &nodes)?;
     if let Some(server) = &args.server {
-        found.retain(|export| export.server.as_ref() == Some(server));
+        let lookup = Lookup::default();
+        found.retain(|export| exports::is_of(export, &site, server, lookup));
     }
     let style = Style {
         clients: args.clients,

@@ -1,9 +1,14 @@
 //! Which image is meant, where it is, and what it is like. The errors are xCAT's.
 
+use crate::cli::genimage::make::SHARE;
+use crate::image::distro::Distro;
+use crate::image::genimage::install_dir;
+use crate::image::genimage::spec::list_dirs;
+use crate::image::lists::{Names, lookup};
 use crate::tables::Site;
 use crate::tables::schema::{LINUXIMAGE, OSIMAGE};
 use anyhow::bail;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where images are when `site.installdir` says nothing.
 const INSTALL: &str = "/install";
@@ -34,13 +39,19 @@ pub struct Target {
     pub rootfstype: Option<String>,
     /// What is left out of the ramdisk form.
     pub exlist: Option<String>,
+    /// Its profile, when it is known.
+    pub profile: Option<String>,
+    /// Its architecture, when it is known.
+    pub arch: Option<String>,
+    /// Lists of files that are copied into it.
+    pub synclists: Option<String>,
 }
 
 /// Finds the image.
 ///
 /// # Errors
 /// When it is not known, or not meant for liteimg.
-pub fn find(site: &Site, named: &Named) -> anyhow::Result<Target> {
+pub fn find(site: &Site, named: &Named, exists: &dyn Fn(&Path) -> bool) -> anyhow::Result<Target> {
     let parts = [&named.os, &named.arch, &named.profile];
     let parts = parts.map(|part| part.as_deref().filter(|part| !part.is_empty()));
     let (os, arch, profile, image) = match (&named.image, parts) {
@@ -99,6 +110,13 @@ pub fn find(site: &Site, named: &Named) -> anyhow::Result<Target> {
     let linux = site.row(&LINUXIMAGE, &[&image]);
     let linux = |column| Some(linux?.get(&LINUXIMAGE, column)?.to_owned());
     let known = site.row(&OSIMAGE, &[&image]);
+    let word = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let (own_arch, own_profile) = (word(&arch), word(&profile));
+    // An image without a row of its own has the list that genimage would take for it.
+    let exlist = match known {
+        Some(_) => linux("exlist"),
+        None => linux("exlist").or_else(|| exlist_of(site, &os, &arch, &profile, exists)),
+    };
     let root = match (&named.rootimg, linux("rootimgdir")) {
         (Some(root), _) => root.clone(),
         (None, Some(dir)) => PathBuf::from(dir).join("rootimg"),
@@ -117,10 +135,31 @@ pub fn find(site: &Site, named: &Named) -> anyhow::Result<Target> {
     };
     Ok(Target {
         rootfstype: known.and_then(|row| Some(row.get(&OSIMAGE, "rootfstype")?.to_owned())),
-        exlist: linux("exlist"),
+        synclists: known.and_then(|row| Some(row.get(&OSIMAGE, "synclists")?.to_owned())),
+        arch: own_arch,
+        profile: own_profile,
+        exlist,
         image,
         root,
     })
+}
+
+/// The list of what is left out that belongs to a profile: the site's own before those that came with the software.
+fn exlist_of(
+    site: &Site,
+    os: &str,
+    arch: &str,
+    profile: &str,
+    exists: &dyn Fn(&Path) -> bool,
+) -> Option<String> {
+    if [os, arch, profile].contains(&"") {
+        return None;
+    }
+    let distro = Distro::of(os).ok()?;
+    let dirs = list_dirs(install_dir(site), Path::new(SHARE), &distro, os);
+    let names = Names { profile, os, arch }.list("exlist");
+    let found = lookup::find(&dirs, &names, exists)?;
+    Some(found.display().to_string())
 }
 
 /// The form of 2010, `<os>-<arch>-<profile>`, also with `statelite-` before the profile.
@@ -193,7 +232,7 @@ mod tests {
                 "rhels5.3-x86_64-statelite-compute",
             ),
         ] {
-            let target = find(&site(), &named(image, parts)).unwrap();
+            let target = find(&site(), &named(image, parts), &|_| false).unwrap();
             assert_eq!(target.image, name);
             assert_eq!(target.root, PathBuf::from(netboot));
         }
@@ -206,15 +245,31 @@ mod tests {
             &LINUXIMAGE,
             row.with(&LINUXIMAGE, "rootimgdir", "/srv/bare"),
         );
-        let bare = find(&site, &named("bare", "")).unwrap();
+        let bare = find(&site, &named("bare", ""), &|_| false).unwrap();
         assert_eq!(bare.root, PathBuf::from("/srv/bare/rootimg"));
         assert_eq!(bare.exlist.as_deref(), Some("/x/list"));
-        let lite = find(&site, &named("lite", "")).unwrap();
+        let lite = find(&site, &named("lite", ""), &|_| false).unwrap();
         assert_eq!(
             lite.root,
             PathBuf::from("/srv/i/netboot/rhels5.3/x86_64/compute/rootimg")
         );
         assert_eq!(lite.rootfstype.as_deref(), Some("ramdisk"));
+    }
+
+    #[test]
+    fn the_list_of_what_is_left_out_belongs_to_the_profile() {
+        let own = "/install/custom/netboot/rhels5.3/compute.rhels5.3.x86_64.exlist";
+        let shipped = "/usr/share/statelite/netboot/rh/compute.exlist";
+        let list = |image: &str, parts: &str, there: &[&str]| {
+            let exists = |path: &Path| there.iter().any(|known| path == Path::new(known));
+            find(&site(), &named(image, parts), &exists).unwrap().exlist
+        };
+        let parts = "rhels5.3 x86_64 compute";
+        assert_eq!(list("", parts, &[own, shipped]).as_deref(), Some(own));
+        assert_eq!(list("", parts, &[shipped]).as_deref(), Some(shipped));
+        assert_eq!(list("", parts, &[]), None);
+        // An image with a row of its own says so itself.
+        assert_eq!(list("lite", "", &[own, shipped]), None);
     }
 
     #[test]
@@ -238,7 +293,9 @@ mod tests {
             ),
             ("", "rhels5.3 x86_64", "name an image"),
         ] {
-            let error = find(&site(), &named(image, parts)).unwrap_err().to_string();
+            let error = find(&site(), &named(image, parts), &|_| false)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(wanted), "{error}");
         }
     }

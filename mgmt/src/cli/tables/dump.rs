@@ -2,10 +2,13 @@
 
 use super::table;
 use crate::cli::{Context, report};
+use crate::tables::select::Selection;
 use crate::tables::{Row, Table, csv, schema::TABLES};
+use anyhow::Context as _;
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Arguments of `tabdump`.
@@ -14,6 +17,22 @@ pub struct Args {
     /// Print what the columns mean, or what the tables are for
     #[arg(short = 'd')]
     pub describe: bool,
+    /// Only rows for which this holds: COLUMN==VALUE, !=, =~REGEX, !~REGEX, <, <=, > or >=; of several, all must hold
+    #[arg(
+        short = 'w',
+        value_name = "SELECTION",
+        requires = "table",
+        conflicts_with = "describe"
+    )]
+    pub select: Vec<String>,
+    /// Write to this file instead of printing
+    #[arg(
+        short = 'f',
+        value_name = "FILE",
+        requires = "table",
+        conflicts_with = "describe"
+    )]
+    pub file: Option<PathBuf>,
     /// The table; without it the names of all tables are printed
     #[arg(value_name = "TABLE")]
     pub table: Option<String>,
@@ -73,13 +92,22 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         }
         (Some(name), false) => {
             let table = table(name)?;
+            let select = args.select.iter();
+            let select = select.map(|text| Selection::parse(table, text));
+            let select = select.collect::<Result<Vec<_>, _>>()?;
             let site = context.site()?;
-            let rows = site.rows(table);
-            if json {
-                let rows: Vec<_> = rows.iter().map(|row| Object(table, row)).collect();
-                report::json(&rows)?;
+            let rows = site.rows(table).iter();
+            let rows = rows.filter(|row| select.iter().all(|one| one.holds(row)));
+            let text = if json {
+                let rows: Vec<_> = rows.map(|row| Object(table, row)).collect();
+                serde_json::to_string_pretty(&rows)? + "\n"
             } else {
-                report::print(&csv::write(table, rows))?;
+                csv::write(table, &rows.cloned().collect::<Vec<_>>())
+            };
+            match &args.file {
+                Some(path) => std::fs::write(path, text)
+                    .with_context(|| format!("cannot write {}", path.display()))?,
+                None => report::print(&text)?,
             }
         }
     }

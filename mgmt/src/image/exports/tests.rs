@@ -137,8 +137,8 @@ fn the_images_server_is_the_first_that_the_tables_name() {
     let row = Row::new(&NODERES).with(&NODERES, "node", "n1");
     let row = row.with(&NODERES, "nfsserver", "<xcatmaster>");
     site.add(&NODERES, row.with(&NODERES, "xcatmaster", "sn1"));
-    assert_eq!(image_server(&site, "n1").as_deref(), Some("sn1"));
-    assert_eq!(image_server(&site, "n2"), None);
+    assert_eq!(image_servers(&site, "n1"), [Some("sn1".to_owned())]);
+    assert_eq!(image_servers(&site, "n2"), [None]);
 }
 
 #[test]
@@ -151,4 +151,42 @@ fn ganesha_blocks() {
     let exports = of_nodes(&site(), &nodes()).unwrap();
     let text = ganesha(&exports, &Style::default());
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn service_nodes_with_boot_files_of_their_own_export_images() {
+    use crate::tables::schema::{HOSTS, SITE};
+    let mut site = site();
+    let row = Row::new(&NODERES).with(&NODERES, "node", "n1");
+    let row = row.with(&NODERES, "nfsserver", MASTER_WORD);
+    site.add(&NODERES, row.with(&NODERES, "servicenode", "sn1,sn2"));
+    let images = |site: &Site| {
+        let all = of_nodes(site, &nodes()).unwrap().into_iter();
+        let images = all.filter(|export| export.content == Content::Image);
+        images.map(|export| export.server).collect::<Vec<_>>()
+    };
+    assert_eq!(images(&site), [None]);
+    let row = Row::new(&SITE).with(&SITE, "key", "sharedtftp");
+    site.add(&SITE, row.with(&SITE, "value", "0"));
+    let named = |name: &str| Some(name.to_owned());
+    assert_eq!(images(&site), [None, named("sn1"), named("sn2")]);
+    // What a service node exports, by whatever name the tables have for it.
+    let row = Row::new(&HOSTS).with(&HOSTS, "node", "sn1");
+    site.add(&HOSTS, row.with(&HOSTS, "ip", "10.0.0.1"));
+    let lookup = Lookup {
+        name: |_| None,
+        facing: |_| None,
+        serving: None,
+    };
+    let mut own = of_nodes(&site, &nodes()).unwrap();
+    own.retain(|export| is_of(export, &site, "sn1", lookup));
+    let paths: Vec<_> = own.iter().map(|export| export.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "/syncdirs/dallas",
+            "/syncdirs/tokyo",
+            "/install/netboot/rhels5.3/x86_64/compute/rootimg"
+        ]
+    );
 }

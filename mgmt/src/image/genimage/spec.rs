@@ -359,7 +359,8 @@ fn machine() -> &'static str {
 
 /// The directories of lists: the site's own, for its kind of distribution and for this very one, then those that came
 /// with the software.
-fn list_dirs(install: &str, share: &Path, distro: &Distro, os: &str) -> Vec<PathBuf> {
+#[must_use]
+pub fn list_dirs(install: &str, share: &Path, distro: &Distro, os: &str) -> Vec<PathBuf> {
     let custom = Path::new(install).join("custom/netboot");
     let mut dirs = vec![custom.join(os)];
     dirs.extend(distro.directories().iter().map(|name| custom.join(name)));

@@ -4,6 +4,7 @@
 pub mod lookup;
 pub mod packages;
 pub mod repos;
+pub mod synclist;
 
 pub use lookup::Names;
 pub use packages::{Entry, ListError, PackageList, Pass};

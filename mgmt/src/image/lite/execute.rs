@@ -7,6 +7,7 @@
 //! `.statelite` itself comes and goes by renaming, with the journal in it. Meanwhile an attribute of the root keeps
 //! the modification time of the root, so that this can be given back after a crash too.
 
+use super::edit::Content;
 use super::look::{Kind, Look as _, below, split};
 use super::plan::{OWN, STORE};
 use super::root::Root;
@@ -222,6 +223,11 @@ fn carry(root: &Root, step: &Step, again: bool) -> io::Result<()> {
             true => discard(root, path),
             false => Ok(()),
         },
+        Step::Content { path, file, like } => content(root, path, file, like.as_deref()),
+        Step::Withdraw { path, ino } => match is(root, path, *ino)? {
+            true => root.unlink(path, false),
+            false => Ok(()),
+        },
         Step::Write { path, text } => root.write(path, text.as_bytes()),
         Step::Remove { path } => match root.stat(path)? {
             Some(_) => root.unlink(path, false),
@@ -272,6 +278,24 @@ fn copy(root: &Root, from: &str, to: &str, again: bool) -> io::Result<()> {
     let place = root.dir(WORK)?;
     tree::copy(root, root.dir(dir)?, name.as_bytes(), &place, b"copy")?;
     root.rename(&format!("{WORK}/copy"), to)
+}
+
+/// Makes the file in the work directory, then renames it, so that no half of it is ever seen.
+fn content(root: &Root, path: &str, file: &Content, like: Option<&str>) -> io::Result<()> {
+    if root.stat(path)?.is_some() {
+        // A run that is finished may have come this far.
+        return match root.content(path)? == file.bytes {
+            true => Ok(()),
+            false => Err(io::Error::other("something else is there by now")),
+        };
+    }
+    work(root)?;
+    let new = format!("{WORK}/content");
+    if root.stat(&new)?.is_some() {
+        root.unlink(&new, false)?;
+    }
+    root.create(&new, file, like)?;
+    root.rename(&new, path)
 }
 
 /// Removes a copy: first it loses its name, so that no half of it is ever seen.

@@ -53,6 +53,12 @@ pub trait Look {
     /// As `getdents64(2)`.
     fn names(&self, path: &str) -> io::Result<Vec<Vec<u8>>>;
 
+    /// What a file contains.
+    ///
+    /// # Errors
+    /// As reading it; a file of more than 16 MiB is one.
+    fn content(&self, path: &str) -> io::Result<Vec<u8>>;
+
     /// Whether two trees are the same, but for inode numbers: kinds, modes, owners, times, sizes, links, attributes.
     /// File content counts as the same when size and time are.
     ///

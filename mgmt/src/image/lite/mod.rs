@@ -10,12 +10,15 @@
 //! | [`look`] | what is in an image, as far as planning needs to know |
 //! | [`world`] | what is there in the middle of a plan |
 //! | [`plan`], `realise`, `revert`, `previous` | what has to be done: pure, no I/O |
+//! | [`edit`], `edited` | files that are changed besides: the fstab, root's password, synchronised ones |
 //! | [`step`] | one step, and its text |
 //! | [`state`] | `litefile.save`, and what an exact undo needs besides |
 //! | [`root`] | the image on disk, reached through a descriptor only, no link followed |
 //! | [`tree`] | whole trees: copied, compared, removed |
 //! | [`execute`] | a plan carried out so that a crash at any point is finished by the next run |
 
+pub mod edit;
+mod edited;
 pub mod execute;
 pub mod look;
 pub mod nesting;
@@ -197,6 +200,21 @@ pub fn apply_with(
     options: Options,
     progress: &mut dyn FnMut(usize, usize, &Step),
 ) -> Result<Report, LiteError> {
+    apply_edited(root, image, (rules, &[]), dialect, options, progress)
+}
+
+/// As [`apply_with`], and changes these files too. Files that an earlier run changed and this one does not are given back.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_edited(
+    root: &Path,
+    image: &str,
+    (rules, edits): (&[Rule], &[edit::Edit]),
+    dialect: Dialect,
+    options: Options,
+    progress: &mut dyn FnMut(usize, usize, &Step),
+) -> Result<Report, LiteError> {
     let problems = nesting::check(rules);
     if problems.iter().any(Problem::refuses) {
         return Err(LiteError::Refused(problems));
@@ -214,17 +232,18 @@ pub fn apply_with(
     if !options.dry_run {
         execute::finish_last(&image_root, unfinished, progress)?;
     }
-    let Plan {
-        steps, warnings, ..
-    } = {
-        let plan = look(&image_root, image, rules, dialect)?;
+    loop {
+        let plan = look(&image_root, image, (rules, edits), dialect)?;
         if !options.dry_run {
             execute::carry_out(&image_root, &plan, progress)?;
         }
-        plan
-    };
-    report.steps = steps;
-    report.warnings = warnings;
+        let done = plan.steps.is_empty() || options.dry_run || !plan.again;
+        report.steps.extend(plan.steps);
+        report.warnings.extend(plan.warnings);
+        if done {
+            break;
+        }
+    }
     Ok(report)
 }
 
@@ -238,12 +257,17 @@ fn open(path: &Path, options: Options) -> Result<Root, LiteError> {
     })
 }
 
-fn look(root: &Root, image: &str, rules: &[Rule], dialect: Dialect) -> Result<Plan, LiteError> {
+fn look(
+    root: &Root,
+    image: &str,
+    (rules, edits): (&[Rule], &[edit::Edit]),
+    dialect: Dialect,
+) -> Result<Plan, LiteError> {
     let save = root.read(SAVE).map_err(LiteError::at(SAVE))?;
     let state = root.read(STATE).map_err(LiteError::at(STATE))?;
     let last = Last {
         save: save.as_deref(),
         state: state.as_deref(),
     };
-    plan::plan(image, rules, dialect, root, last)
+    plan::plan(image, rules, edits, dialect, root, last)
 }

@@ -5,6 +5,8 @@
 //! has nothing to do.
 
 use super::LiteError;
+use super::edit::Edit;
+use super::edited::Edited;
 use super::look::{Look, below, split};
 use super::nesting::{self, RESERVED};
 use super::previous::previous;
@@ -105,6 +107,7 @@ pub(super) fn wanted<'a>(
 pub fn plan(
     image: &str,
     rules: &[Rule],
+    edits: &[Edit],
     dialect: Dialect,
     look: &(impl Look + ?Sized),
     last: Last<'_>,
@@ -123,25 +126,34 @@ pub fn plan(
         world: World::new(look, old.dirs.clone()),
         warnings: problems.iter().map(ToString::to_string).collect(),
         all: digest(&format!("{new:?}")),
+        given: BTreeSet::new(),
+        again: false,
     };
+    // Without rules everything is given back.
+    let edits = if rules.is_empty() { &[] } else { edits };
+    let rows = planner.rows_change(&old, &new);
+    planner.edits_back(&old, edits, rows)?;
+    planner.world.barrier();
     planner.take_back(&old, &new)?;
     planner.world.barrier();
-    let records = planner.realise_all(&old, &new)?;
+    let (records, edits) = planner.realise_all(&old, &new, edits)?;
     let changed = !planner.world.steps.is_empty()
         || text.as_deref() != last.save
         || records != old.records
+        || edits != old.edits
         || last.state.is_none() && !rules.is_empty();
     let mut plan = Plan::default();
     if changed {
         if text.is_none() {
             plan.own_mtime = old.own_mtime;
         }
-        plan.leave = planner.files(text, records, &old)?;
+        plan.leave = planner.files(text, (records, edits), &old)?;
         planner.world.barrier();
         planner.world.steps.extend(planner.world.times());
     }
     plan.steps = planner.world.steps;
     plan.warnings = planner.warnings;
+    plan.again = planner.again;
     Ok(plan)
 }
 
@@ -152,9 +164,22 @@ pub(super) struct Planner<'a, L: ?Sized> {
     pub warnings: Vec<String>,
     /// Stands for all rules together.
     pub all: String,
+    /// Files that this plan gives back as the image had them.
+    pub given: BTreeSet<String>,
+    /// Whether an edit has to wait for another plan.
+    pub again: bool,
 }
 
 impl<L: Look + ?Sized> Planner<'_, L> {
+    /// Whether other rows are to be done than the last run did.
+    fn rows_change(&self, old: &State, new: &[Want]) -> bool {
+        let known = |want: &Want| {
+            let mut same = old.records.iter().filter(|record| record.path == want.path);
+            same.any(|record| want.like(record, &self.all))
+        };
+        old.records.len() != new.len() || !new.iter().all(known)
+    }
+
     /// Takes back what is to be done no more, or otherwise: what is inside of other rows first.
     fn take_back(&mut self, old: &State, new: &[Want]) -> Result<(), LiteError> {
         let all = self.all.clone();
@@ -177,8 +202,13 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         )
     }
 
-    /// Does every rule, and the copies of bind rules after everything else.
-    fn realise_all(&mut self, old: &State, new: &[Want]) -> Result<Vec<Record>, LiteError> {
+    /// Does every rule and every edit, and the copies of bind rules after everything else.
+    fn realise_all(
+        &mut self,
+        old: &State,
+        new: &[Want],
+        edits: &[Edit],
+    ) -> Result<(Vec<Record>, Vec<Edited>), LiteError> {
         if !new.is_empty() {
             self.world.mkdirs(VIA)?;
         }
@@ -204,6 +234,8 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         }
         let done = records.iter().map(|(record, _)| record);
         self.sweep(&BTreeSet::new(), done)?;
+        self.world.barrier();
+        let edits = self.edits(old, edits)?;
         for (record, known) in &records {
             if record.shape == Shape::Bind {
                 self.store_copy(record, *known)?;
@@ -211,7 +243,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
         }
         let mut records: Vec<Record> = records.into_iter().map(|(record, _)| record).collect();
         records.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(records)
+        Ok((records, edits))
     }
 
     /// A row that means the place of another one.
@@ -279,7 +311,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
     fn files(
         &mut self,
         text: Option<String>,
-        records: Vec<Record>,
+        (records, edits): (Vec<Record>, Vec<Edited>),
         old: &State,
     ) -> Result<bool, LiteError> {
         self.sweep(&BTreeSet::new(), records.iter())?;
@@ -290,6 +322,7 @@ impl<L: Look + ?Sized> Planner<'_, L> {
             };
             let dirs = self.world.dirs.clone();
             let state = State::new(records, dirs, &text, own_mtime);
+            let state = State { edits, ..state };
             self.world.keep(SAVE, Some(text))?;
             self.world.keep(STATE, Some(state.text()))?;
             return Ok(false);

@@ -65,8 +65,9 @@ fn adopt(look: &(impl Look + ?Sized), rows: &[Saved], state: State) -> Result<St
     if own_mtime.is_none() && !state.dirs.contains(OWN) {
         own_mtime = world.mtime(OWN)?;
     }
-    let dirs = state.dirs;
-    Ok(State::new(records, dirs, "", own_mtime))
+    let edits = state.edits;
+    let adopted = State::new(records, state.dirs, "", own_mtime);
+    Ok(State { edits, ..adopted })
 }
 
 impl State {

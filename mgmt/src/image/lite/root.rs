@@ -6,6 +6,7 @@
 //! Everything that changes the image is one call here, and each asks [`Root::tick`] first, so that a test can break
 //! a run off between any two of them.
 
+use super::edit::Content;
 use super::look::{Kind, Look, Meta, split};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
@@ -25,6 +26,9 @@ pub(crate) const INSIDE: ResolveFlags = ResolveFlags::BENEATH
 
 /// Where the modification time of the root is noted: for the superuser, and for others.
 const HELD: [&str; 2] = ["trusted.statelite.mtime", "user.statelite.mtime"];
+
+/// The largest file that is changed, bytes: it is kept in the journal.
+const CONTENT_MAX: u64 = 16 << 20;
 
 /// What a broken-off run reports.
 pub const ABORTED: &str = "broken off by a test";
@@ -198,8 +202,14 @@ impl Root {
         }
         self.tick()?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        let file = self.open_at(&new, flags, 0o644)?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
+        // The journal may hold a shadow file.
+        let mode = if split(path).1 == "journal" {
+            0o600
+        } else {
+            0o644
+        };
+        let file = self.open_at(&new, flags, mode)?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
         // Two halves, so that a test can tear the write.
         let (one, two) = text.split_at(text.len() / 2);
         for half in [one, two] {
@@ -219,6 +229,52 @@ impl Root {
         rustix::fs::renameat(&dir, new, &dir, name)?;
         if self.durable {
             rustix::fs::fsync(&dir)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a file with this content, on disk; nothing has the name. `like` is a file whose further attributes it gets.
+    ///
+    /// # Errors
+    /// As writing.
+    pub fn create(&self, path: &str, content: &Content, like: Option<&str>) -> io::Result<()> {
+        self.tick()?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let file = self.open_at(path, flags, 0o600)?;
+        let (one, two) = content.bytes.split_at(content.bytes.len() / 2);
+        for half in [one, two] {
+            self.tick()?;
+            let mut rest = half;
+            while !rest.is_empty() {
+                let count = rustix::io::write(&file, rest)?;
+                rest = rest.get(count..).unwrap_or_default();
+            }
+        }
+        let stat = rustix::fs::fstat(&file)?;
+        if (stat.st_uid, stat.st_gid) != (content.uid, content.gid) {
+            self.tick()?;
+            super::tree::chown(&file, c"", content.uid, content.gid)?;
+        }
+        self.tick()?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(content.mode))?;
+        if let Some(like) = like {
+            let (dir, name) = split(like);
+            for (key, value) in super::tree::xattrs(self.dir(dir)?.as_fd(), name.as_bytes())? {
+                self.tick()?;
+                rustix::fs::fsetxattr(&file, &*key, &value, XattrFlags::empty())?;
+            }
+        }
+        if let Some((seconds, nanos)) = content.mtime {
+            let time = |tv_sec, tv_nsec| Timespec { tv_sec, tv_nsec };
+            let times = Timestamps {
+                last_access: time(0, UTIME_OMIT),
+                last_modification: time(seconds, nanos),
+            };
+            self.tick()?;
+            rustix::fs::futimens(&file, &times)?;
+        }
+        if self.durable {
+            rustix::fs::fsync(&file)?;
         }
         Ok(())
     }
@@ -371,6 +427,18 @@ impl Look for Root {
 
     fn names(&self, path: &str) -> io::Result<Vec<Vec<u8>>> {
         names(self.dir(path)?)
+    }
+
+    fn content(&self, path: &str) -> io::Result<Vec<u8>> {
+        use std::io::Read as _;
+        let file = self.open_at(path, OFlags::RDONLY | OFlags::NOFOLLOW, 0)?;
+        let mut bytes = Vec::new();
+        let mut part = std::fs::File::from(file).take(CONTENT_MAX + 1);
+        part.read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > CONTENT_MAX {
+            return Err(io::Error::other("it is larger than 16 MiB"));
+        }
+        Ok(bytes)
     }
 
     fn same(&self, one: &str, other: &str) -> io::Result<bool> {

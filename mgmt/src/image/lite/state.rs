@@ -6,6 +6,7 @@
 //! then everything below `.default` counts as having been in the image.
 
 use super::LiteError;
+use super::edited::Edited;
 use super::nesting::written;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -74,6 +75,9 @@ pub struct State {
     pub dirs: BTreeSet<String>,
     /// SHA-256 of the `litefile.save` this belongs to: another one was written by somebody else since.
     pub save: String,
+    /// Files that were changed.
+    #[serde(default)]
+    pub edits: Vec<Edited>,
     /// The modification time `.statelite` had before the first run, if it was there.
     pub own_mtime: Option<(i64, i64)>,
 }

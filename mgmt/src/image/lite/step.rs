@@ -1,6 +1,7 @@
 //! One step of a plan. Doing a step that was done already, wholly or in part, must come to the same end: that is how
 //! an interrupted run is finished.
 
+use super::edit::Content;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -85,6 +86,22 @@ pub enum Step {
         /// Which, below `.statelite`.
         path: String,
     },
+    /// Puts a file with content where nothing is.
+    Content {
+        /// Where.
+        path: String,
+        /// What.
+        file: Content,
+        /// A file whose further attributes it gets.
+        like: Option<String>,
+    },
+    /// Removes a file that liteimg put there.
+    Withdraw {
+        /// Which.
+        path: String,
+        /// Which thing it is.
+        ino: u64,
+    },
     /// Everything before is on disk; an interrupted run is taken up here at the earliest.
     Barrier,
     /// Gives a directory the modification time it had before liteimg worked in it.
@@ -111,6 +128,10 @@ impl fmt::Display for Step {
             Self::Copy { from, to } => write!(f, "cp -a {from} {to}"),
             Self::Discard { path, .. } => write!(f, "rm -r {path}  # a copy"),
             Self::Write { path, text } => write!(f, "write {path}  # {} bytes", text.len()),
+            Self::Content { path, file, .. } => {
+                write!(f, "write {path}  # {} bytes", file.bytes.len())
+            }
+            Self::Withdraw { path, .. } => write!(f, "rm {path}  # written by liteimg"),
             Self::Remove { path } => write!(f, "rm {path}"),
             Self::Barrier => f.write_str("sync"),
             Self::Times { path, seconds, .. } => {
@@ -130,6 +151,9 @@ pub struct Plan {
     pub leave: bool,
     /// The modification time `.statelite` had before the first run, to be given back in the end.
     pub own_mtime: Option<(i64, i64)>,
+    /// Whether another plan is needed after this one: a file that it makes is to be changed.
+    #[serde(skip)]
+    pub again: bool,
     /// What an administrator should know.
     #[serde(skip)]
     pub warnings: Vec<String>,

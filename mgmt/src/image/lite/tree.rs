@@ -53,7 +53,10 @@ fn proc_path(dir: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
 }
 
 /// The attributes of a name, sorted.
-fn xattrs(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+pub(in crate::image) fn xattrs(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let path = proc_path(dir, name);
     let mut list = vec![0; XATTR_MAX];
     let count = match rustix::fs::llistxattr(&*path, &mut list[..]) {

@@ -1,5 +1,7 @@
 //! The image as it will be in the middle of a plan: what is there, and on top of it what the steps so far change.
 
+mod content;
+
 use super::LiteError;
 use super::look::{Kind, Look, below, join, split};
 use super::step::Step;
@@ -199,14 +201,15 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
     }
 
     /// The place a listed path means: links on the way are followed inside the image (an absolute one starts at the
-    /// root of the image, and nothing is above that), the last name is not.
+    /// root of the image, and nothing is above that), the last name is not. A link on the way must not be at the place
+    /// or below it.
     ///
     /// # Errors
     /// [`LiteError::NotADirectory`], [`LiteError::Loop`].
     pub fn place(&self, path: &str) -> Result<String, LiteError> {
         let mut todo: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
         let mut done: Vec<String> = Vec::new();
-        let mut links = 0;
+        let mut links: Vec<String> = Vec::new();
         while let Some(name) = todo.pop() {
             match &*name {
                 "" | "." => continue,
@@ -226,8 +229,8 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
             match (seen.kind, seen.link) {
                 (Kind::Dir, _) => {}
                 (Kind::Link, Some(text)) => {
-                    links += 1;
-                    if links > MAX_LINKS {
+                    links.push(here);
+                    if links.len() > MAX_LINKS {
                         return Err(LiteError::Loop(path.to_owned()));
                     }
                     done.pop();
@@ -244,7 +247,12 @@ impl<'a, L: Look + ?Sized> World<'a, L> {
                 }
             }
         }
-        Ok(done.join("/"))
+        let place = done.join("/");
+        // What is done at the place would change the way to it.
+        if links.iter().any(|link| below(link, &place).is_some()) {
+            return Err(LiteError::Loop(path.to_owned()));
+        }
+        Ok(place)
     }
 
     /// Notes that a name in this directory changes.

@@ -1,13 +1,16 @@
 //! The ramdisk form of an image: all of it in one compressed archive, `rootimg-statelite.gz` beside the image.
 //!
 //! The same image gives the same bytes, but for what `opt/xcat/xcatinfo` says. That file is made in the archive only;
-//! the image stays as it is. What is mounted below the image is not packed.
+//! the image stays as it is. What is mounted below the image is not packed. What the archive has no place for ([`lost`]) is
+//! warned of.
 
 pub mod exlist;
+mod lost;
 pub mod newc;
 
 use super::lite::LiteError;
 use super::lite::root::{INSIDE, Root, names};
+use super::lite::tree::xattrs;
 use super::lite::world::World;
 use exlist::Exlist;
 use flate2::{Compression, GzBuilder};
@@ -25,7 +28,11 @@ pub const NAME: &str = "rootimg-statelite.gz";
 /// Where a node finds out what it runs.
 const INFO: &str = "opt/xcat/xcatinfo";
 /// Kept by liteimg for people, not for nodes.
-const PRIVATE: [&[u8]; 2] = [b".statelite/replaced", b".statelite/liteimg.state"];
+const PRIVATE: [&[u8]; 3] = [
+    b".statelite/replaced",
+    b".statelite/originals",
+    b".statelite/liteimg.state",
+];
 
 /// Why an image was not packed. The archive of the last time stays.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +104,8 @@ pub struct Packed {
 struct Entry {
     stat: Stat,
     link: Vec<u8>,
+    /// What the archive cannot carry of it.
+    lost: Vec<lost::Kind>,
 }
 
 fn io_at(path: &[u8]) -> impl FnOnce(io::Error) -> PackError {
@@ -128,11 +137,15 @@ pub fn pack(
         Entry {
             stat,
             link: Vec::new(),
+            lost: lost_of(&top, b".").map_err(io_at(b""))?,
         },
     );
     found.walk(&top, b"").map_err(|(path, e)| io_at(&path)(e))?;
     let place = World::new(&image, BTreeSet::new()).place(INFO)?;
     let chosen = list.choose(found.entries.keys().map(Vec::as_slice));
+    let packed = found.entries.iter().map(|(path, entry)| (&**path, entry));
+    let packed = packed.filter(|(path, _)| chosen.contains(path));
+    let lost = lost::warnings(packed.map(|(path, entry)| (path, &*entry.lost)));
     let target = root.join("..").join(NAME);
     let new = root.join("..").join(format!("{NAME}.new"));
     let at = |path: &Path| {
@@ -174,7 +187,7 @@ pub fn pack(
         path: target,
         entries: chosen.len(),
         bytes,
-        warnings: found.warnings,
+        warnings: [found.warnings, lost].concat(),
     })
 }
 
@@ -222,9 +235,24 @@ impl Found {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             below = Some(rustix::fs::openat(dir, name, flags, Mode::empty())?);
         }
-        self.entries.insert(path.to_vec(), Entry { stat, link });
+        // What is mounted there is not packed.
+        let lost = match stat.st_dev == self.device {
+            true => lost_of(dir, name)?,
+            false => Vec::new(),
+        };
+        self.entries
+            .insert(path.to_vec(), Entry { stat, link, lost });
         Ok(below)
     }
+}
+
+/// What the archive cannot carry of a name.
+fn lost_of(dir: &OwnedFd, name: &[u8]) -> io::Result<Vec<lost::Kind>> {
+    let keys = xattrs(dir.as_fd(), name)?;
+    let mut kinds: Vec<_> = keys.iter().filter_map(|(key, _)| lost::kind(key)).collect();
+    kinds.sort();
+    kinds.dedup();
+    Ok(kinds)
 }
 
 #[derive(Debug)]

@@ -116,3 +116,71 @@ fn a_file_too_large_for_the_format_is_refused_and_the_old_archive_stays() {
     assert!(!dir.path().join("rootimg-statelite.gz.new").exists());
     assert!(run(&root, "./big\n").is_ok());
 }
+
+#[test]
+fn what_the_archive_cannot_carry_is_named() {
+    use rustix::fs::{XattrFlags, lsetxattr};
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("rootimg");
+    std::fs::create_dir_all(root.join("bin")).unwrap();
+    std::fs::create_dir_all(root.join("srv")).unwrap();
+    for name in ["ping", "plain", "left-out", "tagged"] {
+        std::fs::write(root.join("bin").join(name), name).unwrap();
+    }
+    let set = |path: &str, key: &str, value: &[u8]| {
+        lsetxattr(root.join(path), key, value, XattrFlags::empty())
+    };
+    // cap_net_raw, effective and permitted, in the kernel's second form.
+    let mut capability = [0; 20];
+    capability[..8].copy_from_slice(&[1, 0, 0, 2, 0, 0x20, 0, 0]);
+    // user::rwx, user:7:r--, group::r-x, mask::r-x, other::r-x.
+    let mut acl = vec![2, 0, 0, 0];
+    for (tag, bits, id) in [
+        (1u16, 7u16, u32::MAX),
+        (2, 4, 7),
+        (4, 5, u32::MAX),
+        (16, 5, u32::MAX),
+        (32, 5, u32::MAX),
+    ] {
+        acl.extend(tag.to_le_bytes());
+        acl.extend(bits.to_le_bytes());
+        acl.extend(id.to_le_bytes());
+    }
+    for (path, key, value) in [
+        ("bin/ping", "security.capability", &capability[..]),
+        ("bin/left-out", "security.capability", &capability),
+        ("srv", "system.posix_acl_access", &acl),
+        ("srv", "system.posix_acl_default", &acl),
+        ("bin/tagged", "user.note", b"x"),
+    ] {
+        if let Err(error) = set(path, key, value) {
+            eprintln!("SKIPPED: attributes of packed files: {key} cannot be set here: {error}");
+            return;
+        }
+    }
+    let place =
+        "are not in the archive, which has no place for them, and nodes will not have them:";
+    assert_eq!(
+        run(&root, "./bin/left-out\n").unwrap().warnings,
+        [
+            format!("file capabilities {place} /bin/ping"),
+            format!("ACLs {place} /srv"),
+            format!("extended attributes {place} /bin/tagged"),
+        ]
+    );
+    let without = run(&root, "./bin/*\n./srv\n").unwrap();
+    assert!(without.warnings.is_empty(), "{:?}", without.warnings);
+}
+
+#[test]
+fn many_files_are_counted() {
+    let files: Vec<Vec<u8>> = (0..12).map(|n| format!("f{n:02}").into_bytes()).collect();
+    let files = files.iter().map(|path| (&**path, &[lost::Kind::Acl][..]));
+    let warnings = lost::warnings(files);
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].ends_with("/f08, /f09 and 2 more"),
+        "{warnings:?}"
+    );
+    assert_eq!(lost::kind(b"security.selinux"), None);
+}

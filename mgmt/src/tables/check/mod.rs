@@ -13,6 +13,7 @@
 //! | [`sources`] | litetree and statelite: `server:dir`, variables, mount options |
 //! | [`priorities`] | the order of litetree and policy |
 //! | [`nodes`] | names of nodes, boot loaders, addresses |
+//! | [`groups`] | the nodegroup table |
 //! | [`boot`] | values that reach boot files |
 //! | [`regexes`] | substitution values |
 //! | [`settings`] | site and policy |
@@ -20,6 +21,7 @@
 mod boot;
 mod facts;
 mod finding;
+mod groups;
 mod images;
 mod keys;
 mod litefile;

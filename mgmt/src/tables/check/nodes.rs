@@ -2,7 +2,8 @@
 
 use super::{Facts, Sink};
 use crate::bootconf::loader;
-use crate::tables::schema::{HOSTS, NODELIST, NODERES, POSTSCRIPTS, TABLES};
+use crate::bootconf::owners::Owners;
+use crate::tables::schema::{HOSTS, MAC, NODEGROUP, NODELIST, NODERES, POSTSCRIPTS, TABLES};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -33,7 +34,13 @@ pub(super) fn unknown(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     {
         for (row, name) in facts.values(table, "node") {
             let script = table.name == POSTSCRIPTS.name && SCRIPT_GROUPS.contains(&name);
-            if !known.contains(name) && !script {
+            if !known.contains(name) && facts.site.row(&NODEGROUP, &[name]).is_some() {
+                let reason = format_args!(
+                    "\"{name}\" is a group of the nodegroup table alone: nodes have values by the groups of \
+                     nodelist.groups only"
+                );
+                sink.report(table, row, "node", reason);
+            } else if !known.contains(name) && !script {
                 let reason = format_args!("no node and no group \"{name}\" in the nodelist table");
                 sink.report(table, row, "node", reason);
             }
@@ -75,6 +82,34 @@ pub(super) fn same_address(facts: &Facts<'_>, sink: &mut Sink<'_>) {
                 "{address} is the address of {first} too: the server cannot tell the nodes apart"
             );
             sink.report(&HOSTS, row, "ip", reason);
+        }
+    }
+}
+
+/// Firmware and DHCP tell nodes by their MAC addresses.
+pub(super) fn same_mac(facts: &Facts<'_>, sink: &mut Sink<'_>) {
+    let rows = facts.site.rows(&MAC);
+    let owners = Owners::new(facts.site);
+    let mut shared: Vec<_> = owners.ambiguous().collect();
+    shared.sort_by_key(|(mac, _)| *mac);
+    for (mac, nodes) in shared {
+        let Some((first, others)) = nodes.split_first() else {
+            continue;
+        };
+        for other in others {
+            let place = other.number.saturating_sub(1);
+            let Some(row) = rows.get(place) else {
+                continue;
+            };
+            let reason = match other.number == first.number {
+                true => format!(
+                    "{mac} would be the address of {} and {}",
+                    first.node, other.node
+                ),
+                false => format!("{mac} belongs to {first} and to {other}"),
+            };
+            let reason = format_args!("{reason}: one of them would boot as the other");
+            sink.report(&MAC, (place, row), "mac", reason);
         }
     }
 }

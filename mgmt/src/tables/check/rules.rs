@@ -2,8 +2,8 @@
 
 use super::finding::Severity::{self, Refusal, Warning as Odd};
 use super::{
-    Facts, Sink, boot, images, keys, litefile, nesting, nodes, priorities, regexes, settings,
-    sources,
+    Facts, Sink, boot, groups, images, keys, litefile, nesting, nodes, priorities, regexes,
+    settings, sources,
 };
 
 /// One thing that is checked.
@@ -170,6 +170,16 @@ pub const RULES: &[Rule] = &[
         "a row of a node or group that does not exist",
         nodes::unknown,
     ),
+    never(
+        "nodegroup",
+        "a row of the nodegroup table that makes no group",
+        groups::group,
+    ),
+    warn(
+        "unknown-member",
+        "a member of a group that does not exist",
+        groups::member,
+    ),
     refuse("netboot", "an unknown boot loader", nodes::netboot),
     refuse(
         "boot-value",
@@ -181,6 +191,11 @@ pub const RULES: &[Rule] = &[
         "same-address",
         "two nodes with the same address",
         nodes::same_address,
+    ),
+    refuse(
+        "same-mac",
+        "two nodes with the same MAC address",
+        nodes::same_mac,
     ),
     refuse(
         "regex",

@@ -312,6 +312,50 @@ const CASES: &[(&str, Severity, &str, &str)] = &[
         "noderes: row 1 (\"n9\"): column node: no node and no group \"n9\" in the nodelist table",
     ),
     (
+        "nodegroup",
+        Refusal,
+        "nodegroup: groupname,grouptype,wherevals\ng,dynamic,",
+        "nodegroup: row 1 (\"g\"): column wherevals: there are no wherevals; a dynamic group needs at least one \
+         condition, ATTR==VALUE",
+    ),
+    (
+        "nodegroup",
+        Refusal,
+        "nodegroup: groupname,grouptype,wherevals\ng,dynamic,nodetype.os==x||rhels6",
+        "nodegroup: row 1 (\"g\"): column wherevals: \"rhels6\" is no condition: ATTR==VALUE, ATTR!=VALUE, ATTR=~REGEX \
+         or ATTR!~REGEX",
+    ),
+    (
+        "nodegroup",
+        Refusal,
+        "nodegroup: groupname,grouptype,wherevals\ng,dynamic,nodetype.oss==x",
+        "nodegroup: row 1 (\"g\"): column wherevals: noderange: \"nodetype.oss\" is no table.column of nodes",
+    ),
+    (
+        "nodegroup",
+        Refusal,
+        "nodegroup: groupname,grouptype\ng,dynamik",
+        "nodegroup: row 1 (\"g\"): column grouptype: unknown grouptype \"dynamik\" (static, dynamic)",
+    ),
+    (
+        "nodegroup",
+        Refusal,
+        "nodegroup: groupname,membergroups\ng,all\nh,h",
+        "nodegroup: row 2 (\"h\"): column membergroups: its membergroups lead back to it: h -> h",
+    ),
+    (
+        "unknown-member",
+        Odd,
+        "nodegroup: groupname,members\ng,\"n1,n9\"",
+        "nodegroup: row 1 (\"g\"): column members: there is no node \"n9\"",
+    ),
+    (
+        "unknown-member",
+        Odd,
+        "nodegroup: groupname,membergroups\ng,\"all,h\"",
+        "nodegroup: row 1 (\"g\"): column membergroups: there is no group \"h\"",
+    ),
+    (
         "netboot",
         Refusal,
         "noderes: node,netboot\nn1,pxee",
@@ -347,6 +391,20 @@ const CASES: &[(&str, Severity, &str, &str)] = &[
         Odd,
         "hosts: node,ip\nn1,10.0.0.1\nn2,10.0.0.1",
         "hosts: row 2 (\"n2\"): column ip: 10.0.0.1 is the address of n1 too: the server cannot tell the nodes apart",
+    ),
+    (
+        "same-mac",
+        Refusal,
+        "mac: node,mac\nn2,52:54:00:00:00:01\nn1,\"52:54:00:00:00:02!*NOIP*|525400000001\"",
+        "mac: row 1 (\"n2\"): column mac: 52:54:00:00:00:01 belongs to n1 (mac: row 2, \"n1\") and to n2 (mac: row 1, \
+         \"n2\"): one of them would boot as the other",
+    ),
+    (
+        "same-mac",
+        Refusal,
+        "mac: node,mac\nall,52:54:00:00:00:01",
+        "mac: row 1 (\"all\"): column mac: 52:54:00:00:00:01 would be the address of n1 and n2: one of them would boot as \
+         the other",
     ),
     (
         "regex",
@@ -510,4 +568,20 @@ fn only_what_is_new_counts() {
     let new = check(&after).new_since(&before);
     let keys: Vec<_> = new.findings.iter().map(|f| f.key.clone()).collect();
     assert_eq!(keys, [["none", "/b"]]);
+}
+
+#[test]
+fn nodes_have_no_values_by_groups_of_the_nodegroup_table() {
+    let found = found(&[
+        "nodegroup: groupname,grouptype,wherevals\ndyn,dynamic,os==x",
+        "noderes: node\ndyn",
+    ]);
+    let texts: Vec<_> = found.iter().map(Finding::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "noderes: row 1 (\"dyn\"): column node: \"dyn\" is a group of the nodegroup table alone: nodes have values \
+             by the groups of nodelist.groups only"
+        ]
+    );
 }

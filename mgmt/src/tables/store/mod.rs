@@ -8,6 +8,7 @@
 mod backend;
 mod defaults;
 mod diff;
+mod listen;
 mod postgres;
 mod postgres_tls;
 pub(super) mod sql;
@@ -15,6 +16,7 @@ mod sqlite;
 
 pub use backend::StoreError;
 use backend::{Access, Backend, Stored};
+pub use listen::Listener;
 
 use super::check::{Report, Warning, check};
 use super::schema::TABLES;

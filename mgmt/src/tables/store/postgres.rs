@@ -2,6 +2,7 @@
 
 use super::backend::{Access, Backend, StoreError, Stored, without_password};
 use super::diff::Diff;
+use super::listen::CHANNEL;
 use super::postgres_tls;
 use super::sql::{self, Dialect, VERSION_TABLE, quoted};
 use crate::tables::{Row, Table};
@@ -31,8 +32,10 @@ const DIALECT: Dialect = Dialect {
 pub(super) struct Postgres {
     config: Config,
     tls: postgres_tls::Connector,
-    client: Client,
+    pub(super) client: Client,
     shown: String,
+    /// Whether the transaction has changed a table.
+    changed: bool,
 }
 
 impl fmt::Debug for Postgres {
@@ -49,28 +52,34 @@ pub(super) fn is_url(db: &str) -> bool {
 impl Postgres {
     /// Connects.
     pub(super) fn open(db: &str) -> Result<Self, StoreError> {
-        let shown = without_password(db);
-        let failed = |reason: String| StoreError::Open {
-            db: shown.clone(),
-            reason,
-        };
-        let (url, root) = postgres_tls::split(db);
-        let mut config: Config = url.parse().map_err(|error| failed(told(&error)))?;
-        let tls = postgres_tls::Connector::new(&mut config, root.as_deref()).map_err(failed)?;
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT);
-        }
-        if config.get_application_name().is_none() {
-            config.application_name("statelite");
-        }
-        let client = tls.connect(&config).map_err(|error| failed(told(&error)))?;
-        Ok(Self {
-            config,
-            tls,
-            client,
-            shown,
-        })
+        connect(db)
     }
+}
+
+/// A connection with what it takes to make it again.
+pub(super) fn connect(db: &str) -> Result<Postgres, StoreError> {
+    let shown = without_password(db);
+    let failed = |reason: String| StoreError::Open {
+        db: shown.clone(),
+        reason,
+    };
+    let (url, root) = postgres_tls::split(db);
+    let mut config: Config = url.parse().map_err(|error| failed(told(&error)))?;
+    let tls = postgres_tls::Connector::new(&mut config, root.as_deref()).map_err(failed)?;
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("statelite");
+    }
+    let client = tls.connect(&config).map_err(|error| failed(told(&error)))?;
+    Ok(Postgres {
+        config,
+        tls,
+        client,
+        shown,
+        changed: false,
+    })
 }
 
 /// An error with what caused it.
@@ -104,6 +113,7 @@ impl Backend for Postgres {
                  SELECT pg_advisory_xact_lock({LOCK})"
             ),
         };
+        self.changed = false;
         let begun = self.client.batch_execute(&sql);
         if begun.is_err() {
             // The first error is the one to tell; after a lost connection there is nothing to take back.
@@ -113,8 +123,12 @@ impl Backend for Postgres {
     }
 
     fn finish(&mut self, keep: bool) -> Result<(), StoreError> {
-        let sql = if keep { "COMMIT" } else { "ROLLBACK" };
-        Ok(self.client.batch_execute(sql)?)
+        let sql = match (keep, self.changed) {
+            (true, true) => format!("NOTIFY {CHANNEL}; COMMIT"),
+            (true, false) => "COMMIT".to_owned(),
+            (false, _) => "ROLLBACK".to_owned(),
+        };
+        Ok(self.client.batch_execute(&sql)?)
     }
 
     fn version(&mut self) -> Result<Option<i64>, StoreError> {
@@ -158,6 +172,7 @@ impl Backend for Postgres {
     }
 
     fn apply(&mut self, table: &Table, diff: &Diff<'_>) -> Result<(), StoreError> {
+        self.changed = true;
         if !diff.removed.is_empty() {
             let sql = format!("DELETE FROM {} WHERE \"_id\" = ANY($1)", quoted(table.name));
             self.client.execute(&sql, &[&diff.removed])?;

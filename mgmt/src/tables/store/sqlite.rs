@@ -6,6 +6,7 @@ use super::sql::{self, Dialect, VERSION_TABLE, quoted};
 use crate::tables::{Row, Table};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,14 @@ impl Sqlite {
         if let Some(parent) = parent {
             std::fs::create_dir_all(parent)
                 .map_err(|error| failed(format!("{}: {error}", parent.display())))?;
+        }
+        // There may be a password's hash in the tables; what SQLite puts beside the file gets its mode.
+        let mut options = std::fs::OpenOptions::new();
+        let made = options.write(true).create_new(true).mode(0o600).open(path);
+        if let Err(error) = made
+            && error.kind() != std::io::ErrorKind::AlreadyExists
+        {
+            return Err(failed(error.to_string()));
         }
         let opened = Connection::open(path).and_then(|connection| {
             connection.busy_timeout(PATIENCE)?;
