@@ -203,7 +203,6 @@ fn wrong_words(site: &Site) {
 }
 
 #[test]
-#[ignore = "has not been seen to pass in its last form; run it with --ignored"]
 fn what_the_management_server_can_do_wrong() {
     if !vm::can_run("what_the_management_server_can_do_wrong") {
         return;
@@ -255,7 +254,6 @@ fn reads_on(node: &mut Node) {
 }
 
 #[test]
-#[ignore = "did not end once, after the nodes went on; run it with --ignored"]
 fn servers_of_files_that_go_and_come_back() {
     if !vm::can_run("servers_of_files_that_go_and_come_back") {
         return;
