@@ -218,20 +218,11 @@ impl Overlay {
         let result = self
             .open_content(node, region, mode)
             .map(|content| match content {
-                Content::Lower(fd) | Content::Upper(fd) if opens.cached == 0 => self.choose(
-                    node,
-                    region,
-                    mode,
-                    kernel,
-                    opens,
-                    content_like(node, fd),
-                    None,
-                ),
-                other => {
-                    // Somebody has it open: the pages are theirs too, and go only if they are wrong.
-                    let keep = self.keep_open(node, region, &other);
-                    self.open_cached(node, mode, opens, other, keep)
+                Content::Lower(fd) | Content::Upper(fd) => {
+                    let content = content_like(node, fd);
+                    self.choose(node, region, mode, kernel, opens, content, None)
                 }
+                other => self.open_cached(node, mode, opens, other, false),
             });
         match result {
             Ok((fh, how)) => Ok(Opened { fh, how, flush }),
@@ -304,7 +295,8 @@ impl Overlay {
         }
     }
 
-    /// Decides on the way for the first opener; `known` are its attributes if at hand.
+    /// Decides on the way: a file that is open cached stays so, and keeps its pages while they are right. `known` are
+    /// its attributes if at hand.
     #[allow(clippy::too_many_arguments)]
     fn choose(
         &self,
@@ -323,6 +315,7 @@ impl Overlay {
         let stat = known.or_else(|| stat_fd(&*fd).ok());
         let upper = matches!(content, Content::Upper(_));
         if let (Some(kernel), Some(stat)) = (kernel, stat)
+            && opens.cached == 0
             && (upper || !region.copies_up() || self.settings.passthrough_lower)
             && self.pays(&stat, mode)
             && let Some(token) = kernel.register(rustix::fd::AsFd::as_fd(&*fd))
@@ -339,15 +332,6 @@ impl Overlay {
         }
         let keep = stat.is_some_and(|stat| keep_pages(node, region, upper, &stat));
         self.open_cached(node, mode, opens, content, keep)
-    }
-
-    fn keep_open(&self, node: &Node, region: &Region, content: &Content) -> bool {
-        match content_fd_of(node, content) {
-            Some((fd, upper)) => {
-                stat_fd(fd).is_ok_and(|stat| keep_pages(node, region, upper, &stat))
-            }
-            None => false,
-        }
     }
 
     fn pays(&self, stat: &Stat, mode: OpenMode) -> bool {
@@ -469,17 +453,6 @@ fn content_like(node: &Node, fd: Arc<OwnedFd>) -> Content {
     match &node.state.read().body {
         Body::Lower { .. } => Content::Lower(fd),
         _ => Content::Upper(fd),
-    }
-}
-
-/// The descriptor behind opened content, and whether it is of a store; none if it was joined from parts.
-fn content_fd_of<'a>(node: &Node, content: &'a Content) -> Option<(&'a OwnedFd, bool)> {
-    match content {
-        Content::Lower(fd) | Content::Upper(fd) => {
-            let upper = !matches!(node.state.read().body, Body::Lower { .. });
-            Some((fd, upper))
-        }
-        _ => None,
     }
 }
 
