@@ -210,16 +210,7 @@ impl Root {
         };
         let file = self.open_at(&new, flags, mode)?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-        // Two halves, so that a test can tear the write.
-        let (one, two) = text.split_at(text.len() / 2);
-        for half in [one, two] {
-            self.tick()?;
-            let mut rest = half;
-            while !rest.is_empty() {
-                let count = rustix::io::write(&file, rest)?;
-                rest = rest.get(count..).unwrap_or_default();
-            }
-        }
+        self.fill(&file, text)?;
         if self.durable {
             rustix::fs::fsync(&file)?;
         }
@@ -233,6 +224,20 @@ impl Root {
         Ok(())
     }
 
+    /// Writes all of it, in two halves, so that a test can tear the write.
+    fn fill(&self, file: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+        let (one, two) = bytes.split_at(bytes.len() / 2);
+        for half in [one, two] {
+            self.tick()?;
+            let mut rest = half;
+            while !rest.is_empty() {
+                let count = rustix::io::write(file, rest)?;
+                rest = rest.get(count..).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a file with this content, on disk; nothing has the name. `like` is a file whose further attributes it gets.
     ///
     /// # Errors
@@ -241,15 +246,7 @@ impl Root {
         self.tick()?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let file = self.open_at(path, flags, 0o600)?;
-        let (one, two) = content.bytes.split_at(content.bytes.len() / 2);
-        for half in [one, two] {
-            self.tick()?;
-            let mut rest = half;
-            while !rest.is_empty() {
-                let count = rustix::io::write(&file, rest)?;
-                rest = rest.get(count..).unwrap_or_default();
-            }
-        }
+        self.fill(&file, &content.bytes)?;
         let stat = rustix::fs::fstat(&file)?;
         if (stat.st_uid, stat.st_gid) != (content.uid, content.gid) {
             self.tick()?;
