@@ -24,7 +24,7 @@ pub(super) fn start(
     let listen = move || {
         let mut told = false;
         while alive.strong_count() > 0 {
-            match hear(&db, &messages, &alive) {
+            match hear(&db, &messages, &alive, &mut told) {
                 Ok(()) => return,
                 Err(error) if !told => {
                     tracing::warn!("not told of changes, looking for them only: {error}");
@@ -44,8 +44,10 @@ fn hear(
     db: &str,
     messages: &SyncSender<Message>,
     alive: &Weak<()>,
+    told: &mut bool,
 ) -> Result<(), crate::tables::StoreError> {
     let mut listener = Listener::open(db)?;
+    *told = false;
     // What changed before we listened.
     let mut changed = true;
     while alive.strong_count() > 0 {
