@@ -5,9 +5,9 @@
 //! without slashes around.
 
 use super::{RangeError, parser};
+use crate::tables::comparison::Comparison;
 use crate::tables::schema::{self, NODEHM, NODELIST, NODEPOS};
 use crate::tables::{Site, Table};
-use regex::Regex;
 
 /// Why a criterion is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,21 +17,12 @@ pub enum CriterionError {
     Column(String),
 }
 
-/// How values are compared.
-#[derive(Debug, Clone)]
-enum Test {
-    Is(String),
-    Not(String),
-    Matches(Regex),
-    MatchesNot(Regex),
-}
-
 /// A condition on the nodes.
 #[derive(Debug, Clone)]
 pub struct Criterion {
     table: &'static Table,
     column: &'static str,
-    test: Test,
+    test: Comparison,
 }
 
 /// The table and column of `table.column` or of a short name (`groups`, `tags`, `mgt`), for tables with nodes.
@@ -105,17 +96,8 @@ impl Criterion {
         };
         let (table, column) =
             column(name).ok_or_else(|| CriterionError::Column(name.to_owned()))?;
-        let regex = || {
-            let value = value.strip_prefix('/').unwrap_or(value);
-            let value = value.strip_suffix('/').unwrap_or(value);
-            parser::regex(value, value)
-        };
-        let test = match operator {
-            "!=" => Test::Not(value.to_owned()),
-            "=~" => Test::Matches(regex()?),
-            "!~" => Test::MatchesNot(regex()?),
-            _ => Test::Is(value.to_owned()),
-        };
+        let regex = |value: &str| parser::regex(value, value);
+        let test = Comparison::new(operator, value, regex)?;
         Ok(Some(Self {
             table,
             column,
@@ -131,11 +113,6 @@ impl Criterion {
             column => site.node_value(node, self.table, column),
         };
         let value = value.unwrap_or_default();
-        match &self.test {
-            Test::Is(wanted) => value == *wanted,
-            Test::Not(unwanted) => value != *unwanted,
-            Test::Matches(regex) => regex.is_match(&value),
-            Test::MatchesNot(regex) => !regex.is_match(&value),
-        }
+        self.test.holds(&value)
     }
 }

@@ -4,6 +4,7 @@
 //! change with it. No change is stored before [`check`] has looked at all tables as they would be afterwards.
 
 pub mod check;
+pub(crate) mod comparison;
 pub mod csv;
 pub mod edit;
 pub mod row;

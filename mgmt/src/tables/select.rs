@@ -3,9 +3,9 @@
 //! A blank cell compares as empty text. `==`, `=`, `!=`, `=~` and `!~` are those of node ranges; `<`, `<=`, `>` and `>=` compare
 //! numbers, and text where one of both is no number.
 
+use super::comparison::Comparison;
 use super::{Row, Table};
-use regex::{Regex, RegexBuilder};
-use std::cmp::Ordering;
+use regex::RegexBuilder;
 
 /// The largest compiled expression, bytes.
 const REGEX_MAX: usize = 1 << 20;
@@ -31,21 +31,12 @@ pub enum SelectError {
     Regex(String, String),
 }
 
-#[derive(Debug, Clone)]
-enum Test {
-    Is(String),
-    Not(String),
-    Matches(Regex),
-    MatchesNot(Regex),
-    Compares(fn(Ordering) -> bool, String),
-}
-
 /// A condition on the rows of a table.
 #[derive(Debug, Clone)]
 pub struct Selection {
     table: &'static Table,
     column: &'static str,
-    test: Test,
+    test: Comparison,
 }
 
 /// The operators; those that begin alike, the longer first.
@@ -74,9 +65,7 @@ impl Selection {
                 known: known.join(" "),
             });
         };
-        let regex = || {
-            let value = value.strip_prefix('/').unwrap_or(value);
-            let value = value.strip_suffix('/').unwrap_or(value);
+        let test = Comparison::new(operator, value, |value| {
             let built = RegexBuilder::new(value).size_limit(REGEX_MAX).build();
             built.map_err(|error| {
                 let text = error.to_string();
@@ -84,18 +73,7 @@ impl Selection {
                 let reason = last.trim_start_matches("error: ").to_owned();
                 SelectError::Regex(value.to_owned(), reason)
             })
-        };
-        let text = value.to_owned();
-        let test = match operator {
-            "!=" => Test::Not(text),
-            "=~" => Test::Matches(regex()?),
-            "!~" => Test::MatchesNot(regex()?),
-            ">" => Test::Compares(Ordering::is_gt, text),
-            ">=" => Test::Compares(Ordering::is_ge, text),
-            "<" => Test::Compares(Ordering::is_lt, text),
-            "<=" => Test::Compares(Ordering::is_le, text),
-            _ => Test::Is(text),
-        };
+        })?;
         Ok(Self {
             table,
             column: column.name,
@@ -107,22 +85,8 @@ impl Selection {
     #[must_use]
     pub fn holds(&self, row: &Row) -> bool {
         let value = row.get(self.table, self.column).unwrap_or_default();
-        match &self.test {
-            Test::Is(wanted) => value == wanted,
-            Test::Not(unwanted) => value != unwanted,
-            Test::Matches(regex) => regex.is_match(value),
-            Test::MatchesNot(regex) => !regex.is_match(value),
-            Test::Compares(wanted, other) => wanted(compare(value, other)),
-        }
+        self.test.holds(value)
     }
-}
-
-fn compare(left: &str, right: &str) -> Ordering {
-    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite());
-    let numbers = number(left).zip(number(right));
-    numbers
-        .and_then(|(left, right)| left.partial_cmp(&right))
-        .unwrap_or_else(|| left.cmp(right))
 }
 
 #[cfg(test)]
