@@ -3,6 +3,7 @@
 //! The first process of it reads a pipe that this process holds. When this process ends, however it ends, the pipe
 //! closes, the first process goes, and the kernel kills all others with it.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -18,34 +19,21 @@ const FIRST: &str = "mount -t tmpfs -o mode=755 run /run && ip link set lo up &&
     ip link add br0 type bridge && ip addr add 10.77.0.1/16 dev br0 && ip link set br0 up && \
     echo ready && exec cat >/dev/null";
 
-/// The namespaces and their first process.
+/// The first process of namespaces; all in them ends with this.
 #[derive(Debug)]
-pub struct Cage {
+pub(super) struct First {
     outer: Child,
     /// Closing it ends everything inside.
     keep: Option<ChildStdin>,
-    /// The first process, as seen from here.
-    first: u32,
+    pid: u32,
 }
 
-impl Cage {
-    /// Makes one.
-    ///
-    /// # Errors
-    /// When this is not root, or namespaces are not allowed here.
-    pub fn new() -> Result<Self> {
+impl First {
+    /// Runs `unshare`. What it runs says `ready` on a line, and then reads its standard input to the end.
+    pub(super) fn start<'a>(arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<Self> {
         let mut outer = Command::new("unshare")
-            .args([
-                "-n",
-                "-m",
-                "-p",
-                "-f",
-                "--mount-proc",
-                "--kill-child",
-                "sh",
-                "-c",
-                FIRST,
-            ])
+            .arg("--kill-child")
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -55,17 +43,45 @@ impl Cage {
         if let Some(stdout) = outer.stdout.take() {
             BufReader::new(stdout).read_line(&mut said)?;
         }
-        ensure!(
-            said == "ready\n",
-            "namespaces cannot be made here: is this root?"
-        );
-        let first = child_of(outer.id()).context("unshare has no child")?;
-        Ok(Self { outer, keep, first })
+        ensure!(said == "ready\n", "its first process ended");
+        let pid = child_of(outer.id()).context("unshare has no child")?;
+        Ok(Self { outer, keep, pid })
+    }
+
+    /// Its number, as seen from here.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+}
+
+impl Drop for First {
+    fn drop(&mut self) {
+        drop(self.keep.take());
+        let _ = self.outer.wait();
+    }
+}
+
+/// The namespaces.
+#[derive(Debug)]
+pub struct Cage {
+    first: First,
+}
+
+impl Cage {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// When this is not root, or namespaces are not allowed here.
+    pub fn new() -> Result<Self> {
+        let arguments = ["-n", "-m", "-p", "-f", "--mount-proc", "sh", "-c", FIRST];
+        let first = First::start(arguments.map(OsStr::new))
+            .context("namespaces cannot be made here: is this root?")?;
+        Ok(Self { first })
     }
 
     /// The arguments of `nsenter` before the program's own.
     fn entry(&self) -> [String; 6] {
-        let target = self.first.to_string();
+        let target = self.first.pid().to_string();
         ["-t", &target, "-n", "-m", "-p", "--"].map(str::to_owned)
     }
 
@@ -86,7 +102,7 @@ impl Cage {
     /// The network of it, for `nsenter --net`.
     #[must_use]
     pub fn network(&self) -> std::path::PathBuf {
-        format!("/proc/{}/ns/net", self.first).into()
+        format!("/proc/{}/ns/net", self.first.pid()).into()
     }
 
     /// Gives this host of the cage another address, for instance for a node's management server.
@@ -106,16 +122,9 @@ impl Cage {
     /// # Errors
     /// When the cage is gone.
     pub fn enter_network(&self) -> Result<()> {
-        let namespace = std::fs::File::open(format!("/proc/{}/ns/net", self.first))?;
+        let namespace = std::fs::File::open(format!("/proc/{}/ns/net", self.first.pid()))?;
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
         Ok(())
-    }
-}
-
-impl Drop for Cage {
-    fn drop(&mut self) {
-        drop(self.keep.take());
-        let _ = self.outer.wait();
     }
 }
 

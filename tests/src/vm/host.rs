@@ -4,15 +4,15 @@
 //! everything at the places where an administrator has it. Some directories are on this machine's disk as they are, for
 //! servers outside. When this process ends, however it ends, all of it ends, mounts too.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use super::cage::child_of;
+use super::cage::First;
 use super::{image, packages};
 use crate::cmd::Cmd;
 
@@ -43,10 +43,7 @@ exec chroot . sh -c 'umount -l /mnt && echo ready && exec cat >/dev/null'
 pub struct Host {
     name: String,
     dir: PathBuf,
-    outer: Child,
-    /// Closing it ends everything inside.
-    keep: Option<ChildStdin>,
-    first: u32,
+    first: First,
     /// The network it is on once it is plugged in; until then it has this machine's, for the package archive.
     network: Option<PathBuf>,
 }
@@ -65,37 +62,14 @@ impl Host {
         for place in disk {
             fs::create_dir_all(dir.join("disk").join(place.trim_start_matches('/')))?;
         }
-        let mut outer = Command::new("unshare")
-            .args([
-                "-m",
-                "-u",
-                "-p",
-                "-f",
-                "--kill-child",
-                "sh",
-                "-c",
-                FIRST,
-                "host",
-            ])
-            .args([&image, dir])
-            .arg(name)
-            .args(disk)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start unshare")?;
-        let keep = outer.stdin.take();
-        let mut said = String::new();
-        if let Some(stdout) = outer.stdout.take() {
-            BufReader::new(stdout).read_line(&mut said)?;
-        }
-        ensure!(said == "ready\n", "the machine {name} does not start");
-        let first = child_of(outer.id()).context("unshare has no child")?;
+        let options = ["-m", "-u", "-p", "-f", "sh", "-c", FIRST, "host"].map(OsStr::new);
+        let names = [image.as_os_str(), dir.as_os_str(), OsStr::new(name)];
+        let disk = disk.iter().map(OsStr::new);
+        let first = First::start(options.into_iter().chain(names).chain(disk))
+            .with_context(|| format!("the machine {name} does not start"))?;
         let host = Self {
             name: name.to_owned(),
             dir: dir.to_path_buf(),
-            outer,
-            keep,
             first,
             network: None,
         };
@@ -134,7 +108,7 @@ impl Host {
     /// Where a file of it is, seen from here while it runs.
     #[must_use]
     pub fn inside(&self, path: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root", self.first)).join(path.trim_start_matches('/'))
+        PathBuf::from(format!("/proc/{}/root", self.first.pid())).join(path.trim_start_matches('/'))
     }
 
     /// Writes a file of it, with its parents.
@@ -157,7 +131,7 @@ impl Host {
     }
 
     fn entry(&self, network: Option<&Path>) -> Vec<String> {
-        let mut words = vec!["-t".to_owned(), self.first.to_string()];
+        let mut words = vec!["-t".to_owned(), self.first.pid().to_string()];
         words.extend(["-m", "-u", "-p"].map(str::to_owned));
         words.extend(network.map(|file| format!("--net={}", file.display())));
         words.extend(
@@ -211,13 +185,6 @@ impl Host {
             .stderr(said)
             .spawn()
             .with_context(|| format!("{}: {text}", self.name))
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        drop(self.keep.take());
-        let _ = self.outer.wait();
     }
 }
 
