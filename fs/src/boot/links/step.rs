@@ -90,7 +90,13 @@ impl Step {
                 target,
                 glob: false,
                 ..
-            } => archive::copy(Path::new(source), Path::new(target.trim_end_matches('/'))),
+            } => {
+                let mut to = PathBuf::from(target.trim_end_matches('/'));
+                if to.is_dir() {
+                    to.push(Path::new(source).file_name().unwrap_or_default());
+                }
+                archive::copy(Path::new(source), &to)
+            }
             Self::Copy { source, target, .. } => {
                 for found in matches(source)? {
                     let name = found.file_name().unwrap_or_default();
@@ -115,7 +121,7 @@ impl Step {
                 }
             }
             Self::Remove(path) => {
-                let path = Path::new(path);
+                let path = Path::new(path.trim_end_matches('/'));
                 match fs::symlink_metadata(path) {
                     Ok(found) if found.is_dir() => fs::remove_dir_all(path),
                     Ok(_) => fs::remove_file(path),
