@@ -4,6 +4,7 @@ use super::{Hands, archive};
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// One command of the stock script.
@@ -95,14 +96,17 @@ impl Step {
                 if to.is_dir() {
                     to.push(Path::new(source).file_name().unwrap_or_default());
                 }
-                archive::copy(Path::new(source), &to)
+                let mut copy = archive::Copy::default();
+                copy.add(Path::new(source), &to);
+                copy.end()
             }
             Self::Copy { source, target, .. } => {
+                let mut copy = archive::Copy::default();
                 for found in matches(source)? {
                     let name = found.file_name().unwrap_or_default();
-                    archive::copy(&found, &Path::new(target).join(name))?;
+                    copy.add(&found, &Path::new(target).join(name));
                 }
-                Ok(())
+                copy.end()
             }
             Self::Append { source, target } => {
                 let mut from = fs::File::open(source)?;
@@ -152,9 +156,11 @@ fn matches(source: &str) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(if dir.is_empty() { "/" } else { dir })? {
         let name = entry?.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(start) && (!name.starts_with('.') || start.starts_with('.')) {
-            found.push(Path::new(dir).join(&*name));
+        let bytes = name.as_bytes();
+        if bytes.starts_with(start.as_bytes())
+            && (!bytes.starts_with(b".") || start.starts_with('.'))
+        {
+            found.push(Path::new(dir).join(name));
         }
     }
     found.sort();

@@ -336,3 +336,32 @@ ln -sf /.statelite/persistent/n1/var/kept/ /sysroot/.statelite/tmpfs/var/kept
 ";
     assert_eq!(log, wanted);
 }
+
+/// What is copied, by one command whose sources are found by the shell.
+#[test]
+fn a_copy_keeps_hard_links_and_odd_names_and_goes_on() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let mut node = Node::new(Dialect::Current);
+    let odd = OsStr::from_bytes(b"a-\xff");
+    let from = format!("{}{TREE2}/var/d", node.places.root);
+    let to = format!("{}/.statelite/tmpfs/var/d", node.places.root);
+    node.file(&format!("{TREE2}/var/d/one"), "content");
+    fs::create_dir(format!("{from}/sub")).unwrap();
+    fs::hard_link(format!("{from}/one"), format!("{from}/sub/two")).unwrap();
+    fs::write(Path::new(&from).join(odd), "odd").unwrap();
+    // A directory of the target takes the place of a file, which cannot be copied then.
+    node.file(&format!("{TREE2}/var/d/b"), "b");
+    node.file("/.statelite/tmpfs/var/d/b/in-the-way", "");
+    fs::set_permissions(format!("{from}/one"), fs::Permissions::from_mode(0o604)).unwrap();
+
+    node.run(&[("link", "/var/d/")], Dialect::Current);
+    assert_eq!(fs::read(Path::new(&to).join(odd)).unwrap(), b"odd");
+    let [one, two] = ["one", "sub/two"].map(|name| fs::metadata(format!("{to}/{name}")).unwrap());
+    assert_eq!((one.ino(), one.nlink()), (two.ino(), 2));
+    assert_eq!(one.mode() & 0o777, 0o604);
+    let said = node.hands.said.join("\n");
+    assert_eq!(node.hands.said.len(), 1, "{said}");
+    assert!(said.contains("var/d/b: Is a directory"), "{said}");
+}
