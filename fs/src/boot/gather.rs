@@ -3,6 +3,7 @@
 
 use super::cmdline::{CommandLine, Mode, PolicyFrom};
 use super::fetch;
+use super::links::options;
 use super::mounts::{Mounter, undo};
 use super::net::Network;
 use super::nfs::{MERGED, Options, READ_ONLY, STORE};
@@ -57,17 +58,17 @@ impl Gather<'_> {
                 "no image: neither root=nfs:SERVER:DIR:ro nor NFSROOT=SERVER:DIR is on the kernel command line"
             );
         };
-        let options = self.read_only(&self.line.image_options);
+        let options = match self.line.mode {
+            Mode::Fuse => self.read_only(&self.line.image_options),
+            Mode::Links => options::image(self.line),
+        };
         self.until(&format!("the image {source}"), self.line.timeout, || {
             self.mounter.mount(source, &options, target)
         })
     }
 
     fn read_only(&self, given: &[String]) -> Options {
-        let mut usual = READ_ONLY.to_vec();
-        if self.line.mode == Mode::Fuse {
-            usual.extend(MERGED);
-        }
+        let usual = [&READ_ONLY[..], &MERGED].concat();
         Options::merge(&usual, &[given, &self.line.nfs_options])
     }
 
@@ -102,12 +103,14 @@ impl Gather<'_> {
             path: format!("{}/{node}", statemnt.path.trim_end_matches('/')),
             ..statemnt.clone()
         };
-        let options = Options::merge(&STORE, &[&self.line.mntopts]);
+        let options = self.store_options();
         self.until(
             &format!("the persistent store {own}"),
             self.line.timeout,
             || {
-                if self.mounter.mount(&own, &options, target).is_ok() {
+                // A stock node makes its directory at every boot.
+                let fuse = self.line.mode == Mode::Fuse;
+                if fuse && self.mounter.mount(&own, &options, target).is_ok() {
                     return Ok(());
                 }
                 // The first boot, or no store at all.
@@ -115,6 +118,29 @@ impl Gather<'_> {
                 self.mounter.mount(&own, &options, target)
             },
         )?;
+        Ok(true)
+    }
+
+    fn store_options(&self) -> Options {
+        match self.line.mode {
+            Mode::Fuse => Options::merge(&STORE, &[&self.line.mntopts]),
+            Mode::Links => options::store(self.line),
+        }
+    }
+
+    /// Mounts the stores of all nodes at `target`, as nodes did in 2010. False if there are none.
+    ///
+    /// # Errors
+    /// Given up.
+    pub fn all_stores(&self, target: &Path) -> anyhow::Result<bool> {
+        let Some(statemnt) = &self.line.statemnt else {
+            return Ok(false);
+        };
+        let options = self.store_options();
+        let what = format!("the persistent store {statemnt}");
+        self.until(&what, self.line.timeout, || {
+            self.mounter.mount(statemnt, &options, target)
+        })?;
         Ok(true)
     }
 
@@ -205,7 +231,10 @@ impl Gather<'_> {
     pub fn trees(&self, sources: &[Source], place: impl Fn(&Source) -> std::path::PathBuf) {
         for source in sources.iter().filter(|source| source.server.is_some()) {
             let target = place(source);
-            let options = self.read_only(&[]);
+            let options = match self.line.mode {
+                Mode::Fuse => self.read_only(&[]),
+                Mode::Links => options::trees(self.line),
+            };
             let limit = self.line.timeout.unwrap_or(BEFORE_LEAVING_OUT);
             let mounted = self.until(&format!("the tree {source}"), Some(limit), || {
                 self.mounter.mount(source, &options, &target)

@@ -19,10 +19,14 @@
 //! | [`place`] | where sources and targets are |
 //! | [`current`], [`seed`] | what the options of the two dialects mean |
 //! | [`archive`] | `cp -a` |
+//! | [`finish`] | what is copied from the initramfs, and `mtab` |
+//! | [`options`] | what image, trees and store are mounted with |
 
 pub mod archive;
 pub mod current;
 pub mod entry;
+pub mod finish;
+pub mod options;
 pub mod place;
 pub mod seed;
 pub mod step;
