@@ -4,7 +4,7 @@
 use super::cmdline::address::Host;
 use super::cmdline::{CommandLine, Mode, PolicyFrom};
 use super::fetch;
-use super::mounts::{Mounter, undo};
+use super::mounts::{Mounter, Refused, undo};
 use super::net::Network;
 use super::nfs::{MERGED, Options, READ_ONLY, STORE};
 use super::retry::Retry;
@@ -86,6 +86,8 @@ impl Gather<'_> {
                     retry.succeeded();
                     return Ok(result);
                 }
+                // A mount option that the kernel does not take will not be taken later.
+                Err(e) if e.is::<Refused>() => return Err(e.context(what.to_owned())),
                 Err(e) => retry.failed(&e)?,
             }
         }
@@ -109,8 +111,9 @@ impl Gather<'_> {
             &format!("the persistent store {own}"),
             self.line.timeout,
             |_| {
-                if self.mounter.mount(&own, &options, target).is_ok() {
-                    return Ok(());
+                match self.mounter.mount(&own, &options, target) {
+                    Err(e) if !e.is::<Refused>() => {}
+                    other => return other,
                 }
                 // The first boot, or no store at all.
                 self.make_own(statemnt, &options, node, target)?;

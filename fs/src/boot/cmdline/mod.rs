@@ -13,6 +13,7 @@ pub mod address;
 pub mod keys;
 pub mod words;
 
+use super::nfs;
 use crate::overlay::layer::Freshness;
 use address::{Host, Ip, Mac};
 use keys::KEYS;
@@ -169,7 +170,7 @@ impl CommandLine {
                     .transpose()?;
             }
             ("NODE", Some(value)) => self.node = node(value)?,
-            ("MNTOPTS", Some(value)) => self.mntopts = options(value),
+            ("MNTOPTS", Some(value)) => self.mntopts = options(value)?,
             ("BOOTIF", Some(value)) => {
                 self.bootif = Mac::parse(value);
                 if self.bootif.is_none() && !value.is_empty() {
@@ -209,7 +210,7 @@ impl CommandLine {
                 self.dialect = value.parse().map_err(|e| format!("{e}"))?;
             }
             ("root", Some(value)) => images.own = Some(source(value)?),
-            ("nfsopts", Some(value)) => self.nfs_options = options(value),
+            ("nfsopts", Some(value)) => self.nfs_options = options(value)?,
             ("image", Some(value)) => self.image_name = Some(value.to_owned()),
             ("freshness", Some("live")) => self.freshness = Some(Freshness::Live),
             ("freshness", Some("published")) => self.freshness = Some(Freshness::Published),
@@ -285,12 +286,14 @@ fn node(value: &str) -> Result<Option<String>, String> {
 }
 
 /// Mount options, comma separated; xCAT doubles quotes around them at times.
-fn options(value: &str) -> Vec<String> {
-    value
+fn options(value: &str) -> Result<Vec<String>, String> {
+    let list: Vec<String> = value
         .split(',')
         .map(|option| option.trim_matches(['"', '\'']).to_owned())
         .filter(|option| !option.is_empty())
-        .collect()
+        .collect();
+    nfs::check(&list)?;
+    Ok(list)
 }
 
 /// `root=`; none if it is about something else than NFS.
@@ -334,7 +337,7 @@ fn with_options(text: &str) -> Result<(Source, Vec<String>), String> {
     let end = dir.find([':', ',']).unwrap_or(dir.len());
     let given = dir.get(end + 1..).unwrap_or_default();
     let place = text.get(..text.len() - (dir.len() - end)).unwrap_or(text);
-    Ok((source(place)?, options(given)))
+    Ok((source(place)?, options(given)?))
 }
 
 #[cfg(test)]

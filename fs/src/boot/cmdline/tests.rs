@@ -151,6 +151,9 @@ fn words_that_cannot_be_followed_are_named() {
         ("XCAT=fe80::1:3001", "brackets"),
         ("XCAT=mn:many", "port"),
         ("root=nfs:/a:ro", "no server is named"),
+        ("root=nfs:s:/a:ro,readahead=abc", "readahead=abc: expected"),
+        ("statelite.nfsopts=readahead=abc", "readahead=abc: expected"),
+        ("MNTOPTS=timeo=soon", "timeo=soon: expected"),
         (
             "ip=10.0.0.2::10.0.0.1:255.0.255.0:n:eth0:none",
             "no network mask",
