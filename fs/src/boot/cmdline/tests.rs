@@ -99,7 +99,38 @@ fn places_of_the_image() {
         assert_eq!(line.image, source(image), "{text}");
         assert_eq!(line.image_options, options, "{text}");
     }
-    assert_eq!(line("root=/dev/sda1 ro").image, None);
+    for text in [
+        "root=/dev/sda1 ro",
+        "root=live:http://mn/root.img",
+        "root=live:/dev/sr0",
+        "root=block:/dev/sda1",
+        "root=http://mn/root.img",
+        "root=iscsi:10.0.0.1::::iqn.2010-01.cluster:/x",
+    ] {
+        assert_eq!(line(text).image, None, "{text}");
+    }
+}
+
+#[test]
+fn a_root_that_is_wrong_stops_the_boot_only_if_nothing_else_names_the_image() {
+    for (more, image) in [
+        ("statelite.root=s:/a", "s:/a"),
+        ("NFSROOT=s:/a", "s:/a/rootimg"),
+        ("nfsroot=s:/a,ro", "s:/a"),
+    ] {
+        for text in [
+            format!("root=nfs:/a:ro {more}"),
+            format!("{more} root=nfs:/a:ro"),
+        ] {
+            let line = line(&text);
+            assert_eq!(line.image, source(image), "{text}");
+            let told = line.warnings.join("\n");
+            assert!(
+                told.contains("root=nfs:/a:ro: no server is named"),
+                "{told}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -237,9 +268,23 @@ fn addresses() {
         ("off", Some(Ip::Off)),
         ("[fd00::2]::[fd00::1]:64::eth0:none", None),
         ("eth0:auto6", None),
+        ("dhcp6", None),
+        ("auto6", None),
+        ("link6", None),
+        ("ibft", None),
+        (":::::eth1:dhcp6", None),
+        ("eth0:dhcp:1500", Some(Ip::Dhcp(Some("eth0".into())))),
+        (
+            "eth0:dhcp::52:54:00:12:34:56",
+            Some(Ip::Dhcp(Some("eth0".into()))),
+        ),
+        (":::::eth1:none", Some(Ip::Off)),
         ("", None),
     ] {
         assert_eq!(Ip::parse(text).unwrap(), ip, "{text}");
+    }
+    for (text, warnings) in [("ip=dhcp6", 1), ("ip=", 0), ("ip=dhcp", 0)] {
+        assert_eq!(line(text).warnings.len(), warnings, "{text}");
     }
 }
 
