@@ -89,6 +89,8 @@ pub struct CommandLine {
     pub timeout: Option<Duration>,
     /// When to start again after a failure.
     pub reboot: Option<Duration>,
+    /// The management server is not told that this node boots.
+    pub no_status: bool,
     /// Tell everything.
     pub debug: bool,
     /// What is odd and was passed over.
@@ -225,6 +227,7 @@ impl CommandLine {
                 self.nameservers.push(address::ip(value)?);
             }
             ("init", Some(value)) if value.starts_with('/') => self.init = Some(value.into()),
+            ("nonodestatus", None) => self.no_status = true,
             ("shell", None) => self.shell = true,
             ("PARTITION_RH" | "PARTITION_SLES", _) => self.partition = true,
             _ => {

@@ -35,7 +35,7 @@ fn the_current_form_of_red_hat() {
     let line = line(
         "root=nfs:172.10.0.1:/install/netboot/rhels9.4/x86_64/compute/rootimg:ro,nocto,actimeo=60 \
          STATEMNT=cnfs:/gpfs/state XCAT=172.10.0.1:3001 NODE=n01 XCATHTTPPORT=80  \
-         netdev=eth1 console=tty0 selinux=0  PARTITION_RH MNTOPTS=soft,timeo=30 BOOTIF=01-52-54-00-12-34-56 shell",
+         netdev=eth1 console=tty0 selinux=0  PARTITION_RH MNTOPTS=soft,timeo=30 BOOTIF=01-52-54-00-12-34-56 shell nonodestatus",
     );
     assert_eq!(
         line,
@@ -53,6 +53,7 @@ fn the_current_form_of_red_hat() {
             mntopts: vec!["soft".into(), "timeo=30".into()],
             bootif: Mac::parse("52:54:00:12:34:56"),
             shell: true,
+            no_status: true,
             ..CommandLine::default()
         }
     );
