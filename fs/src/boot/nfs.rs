@@ -33,22 +33,18 @@ pub const READ_ONLY: [Usual; 4] = [
 ];
 
 /// Besides, of image and trees below the merged view; link mode keeps to what xCAT mounts with, to be compared with.
-pub const MERGED: [Usual; 4] = [
+pub const MERGED: [Usual; 3] = [
     Usual {
         option: "nocto",
         why: "an open need not ask the server whether the file has changed: a third fewer calls at boot",
     },
     Usual {
-        option: "acregmax=10",
-        why: "an edit of a file shows within 10 s instead of 60",
+        option: "actimeo=10",
+        why: "edits and new names show within 10 s; the kernel's own values are 3 to 60 s and 30 to 60 s",
     },
     Usual {
-        option: "acdirmin=3",
-        why: "a new name shows soon; the kernel's own value is 30 s",
-    },
-    Usual {
-        option: "acdirmax=10",
-        why: "as acregmax",
+        option: "readahead=512",
+        why: "a third fewer reads at boot than with the kernel's 128 KiB, for a fifth more bytes",
     },
 ];
 
@@ -306,27 +302,27 @@ mod tests {
             (
                 "",
                 "4.1",
-                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,hard,nocto,acregmax=10,acdirmin=3,acdirmax=10",
+                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,hard,nocto,actimeo=10",
             ),
             (
                 "",
                 "3",
-                "vers=3,addr=10.0.0.1,mountaddr=10.0.0.1,mountproto=tcp,nolock,proto=tcp,hard,nocto,acregmax=10,acdirmin=3,acdirmax=10",
+                "vers=3,addr=10.0.0.1,mountaddr=10.0.0.1,mountproto=tcp,nolock,proto=tcp,hard,nocto,actimeo=10",
             ),
             (
                 "ro,soft,timeo=30",
                 "4.1",
-                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,nocto,acregmax=10,acdirmin=3,acdirmax=10,soft,timeo=30",
+                "vers=4.1,addr=10.0.0.1,nolock,proto=tcp,nocto,actimeo=10,soft,timeo=30",
             ),
             (
                 "udp,port=12049,cto,actimeo=60",
                 "4.1",
-                "vers=4.1,addr=10.0.0.1,nolock,hard,acregmax=10,acdirmin=3,acdirmax=10,udp,port=12049,cto,actimeo=60",
+                "vers=4.1,addr=10.0.0.1,nolock,hard,udp,port=12049,cto,actimeo=60",
             ),
             (
                 "rw,bg,retry=5,x-systemd.a=b,_netdev,actimeo=1,actimeo=2",
                 "4.0",
-                "vers=4.0,addr=10.0.0.1,nolock,proto=tcp,hard,nocto,acregmax=10,acdirmin=3,acdirmax=10,actimeo=2",
+                "vers=4.0,addr=10.0.0.1,nolock,proto=tcp,hard,nocto,actimeo=2",
             ),
         ] {
             let usual = [&READ_ONLY[..], &MERGED].concat();

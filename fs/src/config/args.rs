@@ -157,6 +157,10 @@ pub struct MountArgs {
     #[arg(long, value_name = "N", help_heading = "Running", value_parser = count(1, 100_000))]
     pub dir_fds: Option<usize>,
 
+    /// Files of layers on a server kept open for half a minute after their last use; 0 for none [default: 512]
+    #[arg(long, value_name = "N", help_heading = "Running", value_parser = count(0, 100_000))]
+    pub kept_files: Option<usize>,
+
     /// File the daemon logs to [default: beside the control socket]
     #[arg(long, value_name = "FILE", help_heading = "Running")]
     pub log: Option<PathBuf>,
@@ -255,6 +259,7 @@ impl MountArgs {
             stack_depth: self.stack_depth.or(base.stack_depth),
             threads: self.threads.or(base.threads),
             dir_fds: self.dir_fds.or(base.dir_fds),
+            kept_files: self.kept_files.or(base.kept_files),
             log: self.log.or(base.log),
             fsname: self.fsname.or(base.fsname),
             read_only: self.read_only || base.read_only,
