@@ -4,6 +4,7 @@
 use super::cmdline::address::Host;
 use super::cmdline::{CommandLine, Mode, PolicyFrom};
 use super::fetch;
+use super::links::options;
 use super::mounts::{Mounter, Refused, undo};
 use super::net::Network;
 use super::nfs::{MERGED, Options, READ_ONLY, STORE};
@@ -58,17 +59,17 @@ impl Gather<'_> {
                 "no image: neither root=nfs:SERVER:DIR:ro nor NFSROOT=SERVER:DIR is on the kernel command line"
             );
         };
-        let options = self.read_only(&self.line.image_options);
+        let options = match self.line.mode {
+            Mode::Fuse => self.read_only(&self.line.image_options),
+            Mode::Links => options::image(self.line),
+        };
         self.until(&format!("the image {source}"), self.line.timeout, |_| {
             self.mounter.mount(source, &options, target)
         })
     }
 
     fn read_only(&self, given: &[String]) -> Options {
-        let mut usual = READ_ONLY.to_vec();
-        if self.line.mode == Mode::Fuse {
-            usual.extend(MERGED);
-        }
+        let usual = [&READ_ONLY[..], &MERGED].concat();
         Options::merge(&usual, &[given, &self.line.nfs_options])
     }
 
@@ -106,20 +107,46 @@ impl Gather<'_> {
             path: format!("{}/{node}", statemnt.path.trim_end_matches('/')),
             ..statemnt.clone()
         };
-        let options = Options::merge(&STORE, &[&self.line.mntopts]);
+        let options = self.store_options();
         self.until(
             &format!("the persistent store {own}"),
             self.line.timeout,
             |_| {
-                match self.mounter.mount(&own, &options, target) {
-                    Err(e) if !e.is::<Refused>() => {}
-                    other => return other,
+                // A stock node makes its directory at every boot.
+                if self.line.mode == Mode::Fuse {
+                    match self.mounter.mount(&own, &options, target) {
+                        Err(e) if !e.is::<Refused>() => {}
+                        other => return other,
+                    }
                 }
                 // The first boot, or no store at all.
                 self.make_own(statemnt, &options, node, target)?;
                 self.mounter.mount(&own, &options, target)
             },
         )?;
+        Ok(true)
+    }
+
+    fn store_options(&self) -> Options {
+        match self.line.mode {
+            Mode::Fuse => Options::merge(&STORE, &[&self.line.mntopts]),
+            Mode::Links => options::store(self.line),
+        }
+    }
+
+    /// Mounts the stores of all nodes at `target`, as nodes did in 2010. False if there are none.
+    ///
+    /// # Errors
+    /// Given up.
+    pub fn all_stores(&self, target: &Path) -> anyhow::Result<bool> {
+        let Some(statemnt) = &self.line.statemnt else {
+            return Ok(false);
+        };
+        let options = self.store_options();
+        let what = format!("the persistent store {statemnt}");
+        self.until(&what, self.line.timeout, |_| {
+            self.mounter.mount(statemnt, &options, target)
+        })?;
         Ok(true)
     }
 
@@ -239,7 +266,10 @@ impl Gather<'_> {
     pub fn trees(&self, sources: &[Source], place: impl Fn(&Source) -> std::path::PathBuf) {
         for source in sources.iter().filter(|source| source.server.is_some()) {
             let target = place(source);
-            let options = self.read_only(&[]);
+            let options = match self.line.mode {
+                Mode::Fuse => self.read_only(&[]),
+                Mode::Links => options::trees(self.line),
+            };
             let limit = self.line.timeout.unwrap_or(BEFORE_LEAVING_OUT);
             let mounted = self.until(&format!("the tree {source}"), Some(limit), |_| {
                 self.mounter.mount(source, &options, &target)

@@ -32,7 +32,7 @@ pub const READ_ONLY: [Usual; 4] = [
     },
 ];
 
-/// Besides, of image and trees below the merged view; link mode keeps to what xCAT mounts with, to be compared with.
+/// Besides, of image and trees below the merged view; [`super::links::options`] has what link mode mounts with.
 pub const MERGED: [Usual; 3] = [
     Usual {
         option: "nocto",
