@@ -6,7 +6,7 @@ use statelite_mgmt::tables::{Site, Store};
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn store(world: &World) -> String {
+pub fn store(world: &World) -> String {
     let db = world.dir.path().join("tables.sqlite").display().to_string();
     let mut store = Store::open(&db).unwrap();
     let site = world.site.clone();
@@ -22,7 +22,7 @@ fn store(world: &World) -> String {
     db
 }
 
-fn run(db: &str, args: &[&str]) -> Output {
+pub fn run(db: &str, args: &[&str]) -> Output {
     let program = Path::new(env!("CARGO_BIN_EXE_statelite"));
     Command::new(program)
         .arg("--db")
@@ -32,7 +32,7 @@ fn run(db: &str, args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
