@@ -255,3 +255,39 @@ fn a_mac_address_of_two_nodes_boots_neither() {
         "{refused}"
     );
 }
+
+#[test]
+fn the_name_of_an_image_boots_that_images_directory() {
+    let mut world = World::seed("x86_64");
+    let tftpdir = world.tftpdir();
+    world.set("noderes", "all", &[("nfsdir", "")]);
+    let other = world.dir.path().join("other");
+    std::fs::create_dir_all(other.join("rootimg/etc")).unwrap();
+    for name in ["kernel", "initrd.gz"] {
+        std::fs::write(other.join(name), format!("{name} of other")).unwrap();
+    }
+    let system = [
+        ("provmethod", "statelite"),
+        ("osvers", "rhel5.3"),
+        ("osarch", "x86_64"),
+        ("profile", "compute"),
+    ];
+    world.set("osimage", "img", &system);
+    world.set(
+        "linuximage",
+        "img",
+        &[("rootimgdir", other.to_str().unwrap())],
+    );
+    let db = store(&world);
+    let set = run(&db, &["nodeset", "n01", "statelite=img"]);
+    assert!(set.status.success(), "{}", text(&set.stderr));
+    let file = std::fs::read_to_string(tftpdir.join("pxelinux.cfg/n01")).unwrap();
+    let root = format!("NFSROOT=172.10.0.1:{} ", other.display());
+    assert!(file.contains(&root), "{file}");
+    let kernel = tftpdir.join("xcat/netboot/rhel5.3/x86_64/compute/kernel");
+    assert_eq!(std::fs::read_to_string(kernel).unwrap(), "kernel of other");
+    // The words of 2010 without a name mean the usual image again.
+    assert!(run(&db, &["nodeset", "n01", "statelite"]).status.success());
+    let file = std::fs::read_to_string(tftpdir.join("pxelinux.cfg/n01")).unwrap();
+    assert!(!file.contains(&root), "{file}");
+}
