@@ -291,3 +291,49 @@ fn the_name_of_an_image_boots_that_images_directory() {
     let file = std::fs::read_to_string(tftpdir.join("pxelinux.cfg/n01")).unwrap();
     assert!(!file.contains(&root), "{file}");
 }
+
+#[test]
+fn arguments_that_a_nodes_loader_takes_as_its_own_are_refused_when_they_are_set() {
+    let name = "rhels9.4-x86_64-statelite-compute";
+    let mut world = World::current();
+    world.set("linuximage", name, &[("addkcmdline", "quiet")]);
+    let db = store(&world);
+    let key = format!("imagename={name}");
+    let set = |words: &str| {
+        let value = format!("linuximage.addkcmdline={words}");
+        let done = run(&db, &["chtab", &key, &value]);
+        (done.status.success(), text(&done.stderr))
+    };
+    let loader = |netboot: &str| {
+        let done = run(
+            &db,
+            &["nodech", "n01", &format!("noderes.netboot={netboot}")],
+        );
+        (done.status.success(), text(&done.stderr))
+    };
+    for (netboot, bad, good) in [
+        ("grub2", "it's", "#NODEATTRIB:nodetype:os# R::it's"),
+        ("xnba", "a || sh", "a||sh"),
+        ("petitboot", "a=\"b\"", "$x || it's"),
+        ("yaboot", "a=\"b\"", "$x || it's"),
+    ] {
+        assert!(loader(netboot).0);
+        let (taken, said) = set(bad);
+        let wanted = format!(
+            "linuximage: row 1 (\"{name}\"): column addkcmdline: \"{}\": ",
+            bad.escape_debug()
+        );
+        assert!(!taken && said.contains(&wanted), "{netboot}: {said}");
+        assert!(
+            said.contains(&format!("(n01 boots it by {netboot})")),
+            "{said}"
+        );
+        assert_eq!(set(good), (true, String::new()), "{netboot}");
+        // pxelinux takes all of it; then the loader is what is refused.
+        assert!(loader("pxe").0);
+        assert_eq!(set(bad), (true, String::new()));
+        let (taken, said) = loader(netboot);
+        assert!(!taken && said.contains(&wanted), "{netboot}: {said}");
+        assert!(set("quiet").0);
+    }
+}
