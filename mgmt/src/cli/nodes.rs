@@ -7,6 +7,7 @@ pub mod change;
 pub mod list;
 mod traces;
 
+use super::records::RecordsArgs;
 use super::{Context, report};
 use crate::noderange;
 use crate::resolve::given;
@@ -112,6 +113,9 @@ pub struct NodermArgs {
     /// Accept what xCAT would accept
     #[arg(long)]
     pub force: bool,
+    /// Where the records are
+    #[command(flatten)]
+    pub records: RecordsArgs,
 }
 
 /// Runs a command of this group.
@@ -142,6 +146,7 @@ pub fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             })
         }
         Command::Noderm(args) => {
+            let records = args.records.dir(context)?;
             let mut gone = (Site::default(), Vec::new());
             edit(context, args.force, |site| {
                 let removed = noderange::expand_local(site, &args.range)?;
@@ -150,7 +155,8 @@ pub fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
                 Ok(())
             })?;
             let (before, removed) = gone;
-            traces::remove(&given::state_dir(&context.global.db), &before, &removed)
+            let state = given::state_dir(&context.global.db);
+            traces::remove(&records, &state, &before, &removed)
         }
     }
 }

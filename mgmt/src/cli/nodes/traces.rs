@@ -12,16 +12,22 @@ use crate::tables::Site;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Removes the traces of nodes; `before` is the site in which they were. What stays is named, and the command fails.
+/// Removes the traces of nodes; `before` is the site in which they were, `records` the directory of their records, `state`
+/// that of the trees of service nodes. What stays is named, and the command fails.
 ///
 /// # Errors
 /// When the trees of service nodes cannot be read.
-pub(super) fn remove(state: &Path, before: &Site, nodes: &[String]) -> anyhow::Result<ExitCode> {
+pub(super) fn remove(
+    records: &Path,
+    state: &Path,
+    before: &Site,
+    nodes: &[String],
+) -> anyhow::Result<ExitCode> {
     let mut failed = false;
     let mut read = Names::default();
     let mut known = Vec::new();
     for node in nodes {
-        if let Err(error) = given::forget(state, node) {
+        if let Err(error) = given::forget(records, node) {
             eprintln!("Warning: what {node} was given stays recorded: {error}");
         }
         // A node of another name can have no boot files.
