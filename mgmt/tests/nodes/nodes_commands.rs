@@ -98,6 +98,11 @@ fn what_is_refused_changes_nothing() {
         ),
         ("nodeadd n09 nodetype.os=x", "nodeadd needs groups=GROUP"),
         (
+            "nodeadd compute groups=zap",
+            "\"compute\" is a group: expected names of nodes",
+        ),
+        ("nodeadd n01,n04 groups=all", "n01 (was in compute,all)"),
+        (
             "nodeadd n1-n999999999 groups=all",
             "gives more than 100000 names",
         ),
