@@ -11,6 +11,7 @@
 //! | [`litefile`] | paths and options |
 //! | [`nesting`] | rows below rows, in link mode |
 //! | [`sources`] | litetree and statelite: `server:dir`, variables, mount options |
+//! | [`wire`] | what nodes are told of them |
 //! | [`priorities`] | the order of litetree and policy |
 //! | [`nodes`] | names of nodes, boot loaders, addresses |
 //! | [`groups`] | the nodegroup table |
@@ -32,6 +33,7 @@ mod regexes;
 mod rules;
 mod settings;
 mod sources;
+mod wire;
 
 use facts::Facts;
 pub use finding::{Finding, Report, Severity, Warning};

@@ -1,0 +1,33 @@
+//! Rules about what nodes are told.
+
+use super::{Case, Odd, Refusal};
+
+pub(super) const CASES: &[Case] = &[
+    (
+        "wire-letter",
+        Refusal,
+        "litefile: image,file,options\nALL,/etc/ü,tmpfs",
+        "litefile: row 1 (\"ALL\", \"/etc/ü\"): column file: \"ü\" is not ASCII: nodes are told ?? in its place, and so \
+         another path",
+    ),
+    (
+        "wire-letter",
+        Refusal,
+        "litetree: priority,directory\n1,s:/#CMD=echo é#/\n2,s:/é",
+        "litetree: row 2 (\"2\"): column directory: \"é\" is not ASCII: nodes are told ?? in its place, and so another path",
+    ),
+    (
+        "wire-markup",
+        Odd,
+        "litefile: image,file\nALL,/etc/a&b",
+        "litefile: row 1 (\"ALL\", \"/etc/a&b\"): column file: \"&\" is sent as \"&amp;\": statelitefs reads it back, \
+         xCAT's scripts in nodes take it as it is",
+    ),
+    (
+        "wire-markup",
+        Odd,
+        "litetree: priority,directory\n1,s:/#CMD=a && b#/\n2,s:/a>b",
+        "litetree: row 2 (\"2\"): column directory: \">\" is sent as \"&gt;\": statelitefs reads it back, \
+         xCAT's scripts in nodes take it as it is",
+    ),
+];
