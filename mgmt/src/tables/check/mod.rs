@@ -62,6 +62,20 @@ impl Sink<'_> {
         self.report_as(self.rule.severity, table, (index, row), column, reason);
     }
 
+    /// Reports what no row is to blame for.
+    fn report_table(&mut self, table: &'static Table, reason: impl std::fmt::Display) {
+        self.findings.push(Finding {
+            rule: self.rule.id,
+            severity: self.rule.severity,
+            forceable: self.rule.forceable,
+            table: table.name,
+            row: None,
+            key: Vec::new(),
+            column: None,
+            reason: reason.to_string(),
+        });
+    }
+
     fn report_as(
         &mut self,
         severity: Severity,

@@ -222,6 +222,11 @@ pub const RULES: &[Rule] = &[
         "an unknown word in policy.rule",
         settings::policy_rule,
     ),
+    warn(
+        "policy-denies",
+        "a policy table that lets no node ask what nodes ask",
+        settings::unanswered,
+    ),
     never(
         "setting",
         "a site setting with a value it cannot have",
