@@ -72,7 +72,7 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
     match dispatch(&context, cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("Error: {error:#}");
+            eprintln!("Error: {}", report::chain(&error));
             ExitCode::FAILURE
         }
     }

@@ -25,7 +25,7 @@ pub mod shell;
 
 use crate::tables::schema::{LITEFILE, NODETYPE, OSIMAGE};
 use crate::tables::site::ValueError;
-use crate::tables::{Site, Table};
+use crate::tables::{Row, Site, Table};
 use command::{CommandError, Run};
 use shell::Shell;
 use statelite_policy::{Dialect, NodeIdentity, Policy, Refusals, Tables};
@@ -108,6 +108,18 @@ pub fn image_of(site: &Site, node: &str) -> Result<String, ResolveError> {
 /// As [`image_of`], and a variable that cannot be computed.
 pub fn identity(site: &Site, node: &str) -> Result<NodeIdentity, ResolveError> {
     input::identity(site, node)
+}
+
+/// Whether there is an image of that name: in the osimage table, in rows of the litefile table, or because a node uses it (in
+/// 2010 images had no rows of their own).
+#[must_use]
+pub fn knows_image(site: &Site, name: &str) -> bool {
+    let listed = |row: &Row| row.get(&LITEFILE, "image") == Some(name);
+    site.row(&OSIMAGE, &[name]).is_some()
+        || name != "ALL" && site.live(&LITEFILE).any(listed)
+        || site
+            .nodes()
+            .any(|node| image_of(site, node).is_ok_and(|image| image == name))
 }
 
 fn image_groups(site: &Site, image: &str) -> Option<String> {

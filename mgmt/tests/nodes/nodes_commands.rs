@@ -126,6 +126,21 @@ fn what_is_refused_changes_nothing() {
 }
 
 #[test]
+fn an_error_is_said_once() {
+    let cluster = Cluster::new();
+    for words in ["prsync /x nosuch:/y", "nodels nosuch"] {
+        assert_eq!(
+            cluster.bad(words),
+            "Error: Invalid nodes and/or groups in noderange: nosuch\n"
+        );
+    }
+    let said = cluster.bad("nodels nonesuch.x==1");
+    assert_eq!(said.matches("nonesuch").count(), 1, "{said}");
+    let said = cluster.bad("liteimg img --rootimg /nonexistent/rootimg");
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
+}
+
+#[test]
 fn ranges_read_files_on_the_command_line() {
     let cluster = Cluster::new();
     std::fs::write(cluster.dir.path().join("list"), "# some\nn01\nn03 spare\n").unwrap();

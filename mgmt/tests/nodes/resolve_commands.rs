@@ -54,7 +54,9 @@ persistent    /var/p/child
     // Persistent paths without a store: said, but printed as xCAT does.
     assert_eq!(cluster.good("litefile n02"), named("n02"));
     let image = "rhels6.2-x86_64-statelite-compute";
-    assert_eq!(cluster.run(&format!("ilitefile {image}")).out, named(image));
+    let done = cluster.run(&format!("ilitefile {image}"));
+    // An image has no statemnt; its nodes may have, or may not.
+    assert_eq!((done.out, done.err), (named(image), String::new()));
 }
 
 #[test]
@@ -136,6 +138,22 @@ Litetree path (litetree table):
     );
     cluster.good("chtab imagename=img osimage.provmethod=statelite");
     assert_eq!(cluster.good("litefile img"), cluster.good("ilitefile img"));
+    // Images that are in no row of the osimage table: by nodetype, and by a litefile row.
+    let implied = "rhels6.2-x86_64-statelite-compute";
+    let done = cluster.run(&format!("ilitefile {implied}"));
+    assert_eq!((done.code, done.err), (0, String::new()));
+    assert_eq!(cluster.good(&format!("litefile {implied}")), done.out);
+    cluster.good("chtab --force image=listed,file=/a litefile.options=tmpfs");
+    assert!(cluster.good("litefile listed").contains("tmpfs         /a"));
+    for name in ["nonesuch", "ALL"] {
+        assert_eq!(
+            cluster.bad(&format!("litefile {name}")),
+            format!(
+                "Error: Invalid nodes and/or groups in noderange: {name}; nor is there an image of that name \
+                 (ilitefile IMAGE prints the rows of any)\n"
+            )
+        );
+    }
 }
 
 #[test]
