@@ -18,6 +18,7 @@ pub mod difference;
 pub mod explain;
 pub mod given;
 pub mod input;
+mod label;
 pub mod look;
 pub mod places;
 pub mod servers;
@@ -47,12 +48,12 @@ pub enum ResolveError {
     /// {0}
     #[error(transparent)]
     Value(#[from] Box<ValueError>),
-    /// {table}: row {row}: column {column}: for node {node}: {reason}
-    #[error("{table}: row {row}: column {column}: for node {node}: {reason}")]
+    /// {table}: {row}: column {column}: for node {node}: {reason}
+    #[error("{table}: {row}: column {column}: for node {node}: {reason}")]
     Command {
         /// The table.
         table: &'static str,
-        /// The row's key.
+        /// The row's number and key.
         row: String,
         /// The column.
         column: &'static str,
@@ -159,7 +160,20 @@ pub fn image_policy(site: &Site, image: &str) -> Result<Policy, ResolveError> {
         litefile: Some((LITEFILE.name, litefile.as_bytes())),
         ..Tables::default()
     };
-    statelite_policy::build(&tables, &identity, dialect(site)).map_err(ResolveError::Refused)
+    let mut built = statelite_policy::build(&tables, &identity, dialect(site));
+    input::name_rows(&mut built, |table, line| {
+        let number = |number| number;
+        (table.name == LITEFILE.name)
+            .then(|| label::label(table, &litefile, line, number))
+            .flatten()
+    });
+    built.map_err(ResolveError::Refused)
+}
+
+/// How messages name the litefile row on a line of a dump.
+#[must_use]
+pub fn litefile_row(site: &Site, line: u64) -> Option<String> {
+    label::label(&LITEFILE, &csv(site, &LITEFILE), line, |number| number)
 }
 
 /// A table as a dump has it.

@@ -228,7 +228,7 @@ fn commands_in_tables_are_run_and_checked() {
         cluster.chtab("priority=1", &value);
         let said = cluster.bad("litetree n01");
         assert!(
-            said.starts_with("Error: litetree: row 1: column directory: for node n01: "),
+            said.starts_with("Error: litetree: row 1 (\"1\"): column directory: for node n01: "),
             "{said}"
         );
         assert!(said.contains(message), "{said}");
@@ -246,5 +246,34 @@ fn a_store_whose_server_is_unknown_is_refused_with_its_row() {
         return;
     }
     let said = cluster.bad("litefile n01");
-    assert!(said.contains("statelite:2: column statemnt: "), "{said}");
+    assert!(
+        said.contains("statelite: row 1 (\"compute\"): column statemnt: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_row_has_one_name_in_all_messages() {
+    let cluster = Cluster::new();
+    // The third row, on the fourth line, of priority 2.
+    for (priority, directory) in [("1", "s:/a"), ("5", "s:/b"), ("2", "s:/#CMD=false#")] {
+        cluster.chtab(
+            &format!("priority={priority}"),
+            &format!("litetree.directory={directory}"),
+        );
+    }
+    let name = "litetree: row 3 (\"2\"): column directory: ";
+    let said = cluster.bad("litetree n01");
+    assert!(said.contains(name), "{said}");
+    cluster.chtab("priority=2", "litetree.directory=$noderes.tftpserver:/x");
+    for command in ["litetree n01", "lslite n01", "explain n01 /etc/x"] {
+        let said = cluster.bad(command);
+        assert!(said.contains(name), "{command}: {said}");
+    }
+    let done = cluster.words(&[
+        "chtab",
+        "priority=2",
+        "litetree.directory=$noderes.nonesuch:/x",
+    ]);
+    assert!(done.err.contains(name), "{}", done.err);
 }
