@@ -61,6 +61,8 @@ fn fill(site: &Site) -> Vec<String> {
         fs::write(image.join(name), format!("{name} of the image\n")).unwrap();
     }
     fs::write(image.join("shown.link"), "").unwrap();
+    let _ = fs::remove_file(image.join("resolv.conf"));
+    fs::write(image.join("resolv.conf"), "#Dummy resolv.conf\n").unwrap();
     fs::write(image.join("motd"), "motd of the image\n").unwrap();
     fs::create_dir_all(site.image().join("var/lib/kept/sub")).unwrap();
     fs::write(site.image().join("var/lib/kept/sub/file"), "first\n").unwrap();
@@ -102,6 +104,7 @@ fn is_linked(node: &mut Node) {
                  ./.statelite/tmpfs/tmp\n../.statelite/tmpfs/var/log",
             ),
             ("readlink /etc/mtab", "../proc/self/mounts"),
+            ("readlink /.statelite/tmpfs/etc/mtab", "/proc/mounts"),
             ("wc -c </etc/machine-id", "33"),
             ("stat -fc %T /tmp/ /etc/adjtime", "tmpfs\ntmpfs"),
             (
@@ -136,6 +139,16 @@ fn is_linked(node: &mut Node) {
     .unwrap();
 }
 
+/// What is mounted as the persistent store.
+const STORE: &str = "findmnt -rn -o SOURCE /.statelite/persistent";
+
+/// A command that says how a file system is mounted, as far as it tells one era from the other.
+fn options(place: &str) -> String {
+    format!(
+        "findmnt -rn -o OPTIONS {place} | tr , '\\n' | grep -xE 'r[ow]|nolock|proto=.*|vers=.*|timeo=14|rsize=32768' | sort -u"
+    )
+}
+
 /// The lines of `statelite.log`, which tools of a site read.
 fn logged(node: &mut Node, lines: &[&str]) {
     let log = node.check("cat /.statelite/statelite.log").unwrap();
@@ -162,7 +175,7 @@ fn link_mode_boots_in_both_dialects_and_shares_the_store() {
 
     let table = format!("{}{CURRENT}", vm::TABLE);
     liteimg(&mut site, Some(&table), Dialect::Current);
-    let spec = Spec::new(1, Mode::Links);
+    let spec = Spec::new(1, Mode::Links).with("nameserver=10.77.0.99");
     let server = site.manage(&spec, &table, &trees).unwrap();
     let (mut node, boot) = vm::boot(&site, &spec).unwrap();
     eprintln!(
@@ -173,6 +186,11 @@ fn link_mode_boots_in_both_dialects_and_shares_the_store() {
     vm::checks(
         &mut node,
         &[
+            ("stat -c %a /.statelite", "1777"),
+            (STORE, "10.77.0.3:/state/n01"),
+            ("cat /etc/resolv.conf", "~nameserver 10.77.0.99"),
+            (&options("/.statelite/mnt/10.77.0.2/trees/low"), "nolock\nproto=tcp\nro\nvers=3"),
+            (&options("/.statelite/persistent"), "proto=tcp\nrsize=32768\nrw\ntimeo=14\nvers=4.1"),
             ("cat /etc/joined", "joined of high\njoined of low"),
             ("findmnt -rn -o FSTYPE /etc/joined", "tmpfs"),
             ("findmnt -rn -o SOURCE /etc/motd", "10.77.0.2:/trees/high/etc/motd"),
@@ -195,7 +213,7 @@ fn link_mode_boots_in_both_dialects_and_shares_the_store() {
             "cp -r -a %/.default/var/log/ %/.statelite/tmpfs/var/log/",
             "mout --bind -o ro %/.statelite/mnt/10.77.0.2/trees/high/etc/motd %/etc/motd",
             "cp -r -a %/.default/var/lib/kept/ %/.statelite/persistent/var/lib/kept/",
-            "mount --bind %/.statelite/persistent/var/lib/kept/ %/var/lib/kept",
+            "mount --bind %/.statelite/persistent/var/lib/kept/ %//var/lib/kept",
             "ln -sf /.statelite/persistent/etc/kept.conf %/.statelite/tmpfs/etc/kept.conf",
             "mount --bind %/.statelite/tmpfs/etc/bound.conf %/etc/bound.conf",
             "cat %/.statelite/mnt/10.77.0.2/trees/high/etc/joined >>%/.statelite/tmpfs/etc/joined",
@@ -218,6 +236,16 @@ fn link_mode_boots_in_both_dialects_and_shares_the_store() {
     vm::checks(
         &mut node,
         &[
+            ("stat -c %a /.statelite", "755"),
+            (STORE, "10.77.0.3:/state"),
+            (
+                &options("/.statelite/mnt/trees/low"),
+                "nolock\nproto=tcp\nro\nvers=3",
+            ),
+            (
+                &options("/.statelite/persistent"),
+                "nolock\nproto=tcp\nrsize=32768\nrw\ntimeo=14\nvers=3",
+            ),
             ("cat /etc/kept.conf", "kept.conf of the image\nkept"),
             ("cat /var/lib/kept/sub/file", "kept"),
             ("cat /etc/adjtime", ""),
@@ -237,7 +265,7 @@ fn link_mode_boots_in_both_dialects_and_shares_the_store() {
         &mut node,
         &[
             "cp -a %/.default/etc/adjtime %/.statelite/tmpfs/etc/adjtime",
-            "mount --bind %/.statelite/persistent/n01/var/lib/kept/ %/var/lib/kept",
+            "mount --bind %/.statelite/persistent/n01/var/lib/kept/ %//var/lib/kept",
             "ln -sf /.statelite/mnt/trees/high/etc/motd %/.statelite/tmpfs/etc/motd",
         ],
     );

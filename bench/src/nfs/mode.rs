@@ -35,14 +35,14 @@ pub const MODES: [Mode; 6] = [
     },
     Mode {
         name: "links-2010",
-        about: "link mode as of 2010: a link for every row of the table",
+        about: "link mode as of 2010: a link for every row of this table",
         root: Root::Links,
         links: Some(Dialect::Seed2010),
         words: &["statelite.dialect=2010"],
     },
     Mode {
         name: "links",
-        about: "link mode of today: a bind mount for every row of this table",
+        about: "link mode of today: the table's blank rows are links as in 2010, its ro row is a bind mount",
         root: Root::Links,
         links: Some(Dialect::Current),
         words: &[],
@@ -107,5 +107,20 @@ impl Mode {
         };
         lite::apply(&site.image(), "bench", &rules, dialect, options).context("liteimg")?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `about` of the link modes says: all rows but one are blank.
+    #[test]
+    fn the_table_is_what_the_modes_say_of_it() {
+        let rows = TABLE.lines().filter(|line| line.starts_with('"'));
+        let options: Vec<_> = rows.filter_map(|row| row.split(',').nth(2)).collect();
+        let others: Vec<_> = options.iter().filter(|option| !option.is_empty()).collect();
+        assert!(options.len() > 1);
+        assert_eq!(others, [&"\"ro\""]);
     }
 }

@@ -3,14 +3,15 @@
 use super::cmdline::{CommandLine, PolicyFrom};
 use super::gather::{Gather, node_name};
 use super::links::place::{Places, persistent_dir, tree_dir};
-use super::links::{Hands, Script};
+use super::links::{Hands, Script, finish};
 use super::mounts::{self, Mounter};
 use super::net::{Network, resolve::Resolver};
 use super::{start, views};
 use anyhow::{Context as _, bail};
 use rustix::mount::{MountFlags, mount_bind, mount_remount};
-use statelite_policy::Source;
+use statelite_policy::{Dialect, Source};
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Makes the root of a node in link mode at `newroot`.
@@ -35,16 +36,24 @@ pub fn root(line: &CommandLine, network: &Network, newroot: &Path) -> anyhow::Re
     }
     start::pause(line.shell, "before the stores are mounted");
     mounts::tmpfs(&statelite, line.volatile_size.as_deref())?;
+    let mode = std::fs::Permissions::from_mode(tmpfs_mode(line.dialect));
+    std::fs::set_permissions(&statelite, mode).context("/.statelite")?;
     for dir in ["tmpfs", "persistent", "mnt"] {
         std::fs::create_dir(statelite.join(dir))?;
     }
     let Some(node) = node_name(line, network) else {
         bail!("this node's name is not known: NODE=NAME is missing on the kernel command line");
     };
-    // In 2010 the store was mounted whole; what a node sees of it is at the same place.
     let persistent = persistent_dir(&node, line.dialect);
     let store = newroot.join(persistent.trim_start_matches('/'));
-    let has_store = gather.persistent(&node, &store)?;
+    let has_store = match line.dialect {
+        Dialect::Current => gather.persistent(&node, &store)?,
+        Dialect::Seed2010 => gather.all_stores(&statelite.join("persistent"))?,
+    };
+    if has_store {
+        // In 2010 the first persistent entry made it; the policy is kept in it.
+        std::fs::create_dir_all(&store).context("the node's directory in the store")?;
+    }
     start::pause(line.shell, "after the stores are mounted");
     let lines = gather.lines(Some(&node), has_store.then_some(store.as_path()))?;
     views::write_lines(&statelite, &lines)?;
@@ -61,6 +70,7 @@ pub fn root(line: &CommandLine, network: &Network, newroot: &Path) -> anyhow::Re
         trees: sources.iter().map(|s| tree_dir(s, line.dialect)).collect(),
         persistent,
     };
+    finish::before(Path::new("/"), &places, line.dialect, &mut Mounts);
     let mut log = File::create(statelite.join("statelite.log")).context("statelite.log")?;
     let mut script = Script {
         places: &places,
@@ -69,7 +79,16 @@ pub fn root(line: &CommandLine, network: &Network, newroot: &Path) -> anyhow::Re
     };
     let entries: Vec<(String, String)> = lines.litefile.iter().map(|line| entry(line)).collect();
     script.run(&entries, line.dialect);
+    finish::after(Path::new("/"), &places, line.dialect, &mut Mounts);
     rustix::process::chdir("/").context("/")
+}
+
+/// Mode of the tmpfs. In 2010 that of genimage's `--permission`, of which a node is not told; today the kernel's own.
+fn tmpfs_mode(dialect: Dialect) -> u32 {
+    match dialect {
+        Dialect::Current => 0o1777,
+        Dialect::Seed2010 => 0o755,
+    }
 }
 
 /// Option and path of a line.

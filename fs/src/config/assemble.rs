@@ -118,7 +118,7 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
 }
 
 /// Serving threads when a layer is on a server: as many calls may wait for it at a time.
-const THREADS_REMOTE: usize = 8;
+const THREADS_REMOTE: usize = 16;
 
 /// The mount settings in `args`, for a view of `layers`.
 pub fn mount_settings(args: &MountArgs, layers: &Layers) -> MountSettings {

@@ -1,12 +1,12 @@
 //! Reading and writing what is open without passthrough, and the calls the kernel never hands
 //! through.
 
+use super::Overlay;
 use super::copyup::Amount;
 use super::handles::{Content, FileHandle};
 use super::metrics::add;
 use super::node::{Body, Node};
 use super::view::View;
-use super::Overlay;
 use crate::sys::caller::Caller;
 use crate::sys::stat::{stat_at, stat_fd};
 use crate::sys::{Result, procfd};

@@ -15,8 +15,8 @@
 use super::lower;
 use super::node::Node;
 use super::{Overlay, layer::LayerDir};
-use crate::sys::stat::{Stat, stat_fd};
 use crate::sys::Result;
+use crate::sys::stat::{Stat, stat_fd};
 use lru::LruCache;
 use parking_lot::Mutex;
 use rustix::fd::OwnedFd;

@@ -5,10 +5,11 @@
 //! of all files along, so the client asks for none of them singly; and names that are not among them are absent without
 //! a call.
 //!
-//! What was read holds as long as the directory's times, asked of the NFS client, are the same: new names show as soon as
-//! the client's own cache of attributes lets them. In a live layer it is read again after [`AGE`] all the same, since two
-//! changes within one tick of the server's clock have the same time; the client then reads from its cache. Directories
-//! of more than [`MOST`] names are not read: there a question is cheaper.
+//! What was read of a published layer holds until a new generation is announced. Of a live one it holds as long as the
+//! directory's times, asked of the NFS client, are the same: new names show as soon as the client's own cache of
+//! attributes lets them. It is read again after [`AGE`] all the same, since two changes within one tick of the server's
+//! clock have the same time; the client then reads from its cache. Directories of more than [`MOST`] names are not read:
+//! there a question is cheaper.
 
 use super::layer::{Freshness, LayerDir, TRANSIENT};
 use super::metrics::count;
@@ -91,12 +92,16 @@ impl KnownNames {
                 Known::Whole(names) => Some(Arc::clone(names)),
             }
         };
+        if let Some(known) = &known
+            && dir.layer.freshness == Freshness::Published
+        {
+            return Ok(!known.names.contains(name));
+        }
         let st = stat_fd(&fd)?;
         let times = (st.mtime, st.ctime);
-        let live = dir.layer.freshness == Freshness::Live;
         if let Some(known) = known
             && known.times == times
-            && !(live && known.since.elapsed() > AGE)
+            && known.since.elapsed() < AGE
         {
             return Ok(!known.names.contains(name));
         }

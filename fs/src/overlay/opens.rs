@@ -266,9 +266,7 @@ impl Overlay {
             OFlags::RDONLY
         };
         match node.body() {
-            Body::Lower { dir, name } => {
-                Ok(Content::Lower(self.open_lower(node, &dir, &name)?))
-            }
+            Body::Lower { dir, name } => Ok(Content::Lower(self.open_lower(node, &dir, &name)?)),
             Body::Upper { .. } => {
                 let store = region.store.as_ref().ok_or(Errno::STALE)?;
                 count(&store.layer.counters.opens);

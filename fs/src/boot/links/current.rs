@@ -2,201 +2,180 @@
 
 use super::Script;
 use super::entry::Entry;
+use super::place::parent;
 use super::step::Step;
 use std::path::Path;
 
 /// The copy command in the log.
 const CP: &str = "cp -r -a";
 
-/// Does what an entry's option asks for.
+/// Does what an entry's option asks for, with each of its sources.
 pub(super) fn handle(script: &mut Script<'_>, entry: &Entry) {
-    match entry.option.as_str() {
-        "con" => concatenate(script, entry, true),
-        "link,con" => concatenate(script, entry, false),
-        "ro" => read_only(script, entry),
-        "link,ro" => read_only_link(script, entry),
-        "persistent" => persistent(script, entry, false),
-        "link,persistent" => persistent(script, entry, true),
-        "localdisk" => local(script, entry),
-        "tmpfs" | "tempfs" | "rw" => volatile(script, entry, entry.parent.is_none()),
-        // `link`, `tmpfs,rw` and blank: the image's link points there already.
-        _ => volatile(script, entry, false),
+    let found = sources(script, entry);
+    if found.places.is_empty() {
+        script.nowhere(entry);
+        return;
+    }
+    for source in &found.places {
+        let tmpfs = script.places.tmpfs(&entry.path);
+        script.make_parent_or_link(&tmpfs);
+        match entry.option.as_str() {
+            "con" | "link,con" => script.perform(&Step::Append {
+                source: source.clone(),
+                target: tmpfs,
+            }),
+            "ro" => read_only(script, entry, source, &tmpfs),
+            "link,ro" => read_only_link(script, entry, source, &tmpfs),
+            "persistent" => persistent(script, entry, source),
+            "link,persistent" => persistent_link(script, entry, source, &tmpfs),
+            "localdisk" => local(script, entry, source),
+            "tmpfs" | "tempfs" | "rw" => {
+                script.copy(source, &tmpfs, CP);
+                bind_unless_child(script, entry, tmpfs);
+            }
+            // The image's link points there already.
+            "" | "link" | "tmpfs,rw" => script.copy(source, &tmpfs, CP),
+            _ => {}
+        }
+    }
+    // What only the image has is appended, but never bound.
+    if entry.option == "con" && found.in_trees {
+        let target = format!("{}{}", script.places.root, entry.path);
+        bind(script, script.places.tmpfs(&entry.path), target, false);
     }
 }
 
-/// Where an entry's content comes from. A directory that lies in no other is copied from every tree that has it, in
-/// order; a tree that also has one of its children is passed over for the directory itself.
-fn sources(script: &Script<'_>, entry: &Entry) -> Vec<String> {
+/// Where an entry's content comes from.
+struct Sources {
+    places: Vec<String>,
+    /// Whether the last tree that has the entry gives anything.
+    in_trees: bool,
+}
+
+/// A directory that lies in no other entry is taken from every tree that has it, in order, but not from one that has a
+/// direct child entry of it as well; everything else from the first tree. If the last tree that was looked at has the
+/// path and gives nothing (an empty directory, a child entry), the image's copy is taken besides: the stock script's
+/// mark of having found something is lost then.
+fn sources(script: &Script<'_>, entry: &Entry) -> Sources {
     let places = script.places;
-    let mut found = places.in_trees(&entry.path);
-    if entry.path.ends_with('/') && entry.parent.is_none() {
-        found.retain(|place| {
-            let tree = place.strip_suffix(entry.path.as_str()).unwrap_or(place);
-            let holds = |child: &String| Path::new(&format!("{tree}{child}")).exists();
-            !entry.children.iter().any(holds)
-        });
-    } else {
-        found.truncate(1);
+    let all = matches!(entry.option.as_str(), "con" | "link,con");
+    let mut found = Sources {
+        places: Vec::new(),
+        in_trees: false,
+    };
+    for tree in places.trees() {
+        let place = format!("{tree}{}", entry.path);
+        let path = Path::new(&place);
+        if !path.exists() {
+            continue;
+        }
+        let whole = path.is_dir() && entry.parent.is_none();
+        let child_in_tree = |child: &String| Path::new(&format!("{tree}{child}")).exists();
+        found.in_trees = !(is_empty(path) || whole && entry.children.iter().any(child_in_tree));
+        if found.in_trees {
+            found.places.push(place);
+            if !whole && !all {
+                break;
+            }
+        }
     }
-    if found.is_empty() {
-        found.extend(places.default(&entry.path));
+    if !found.in_trees {
+        found.places.extend(places.default(&entry.path));
     }
     found
 }
 
-fn volatile(script: &mut Script<'_>, entry: &Entry, bind: bool) {
-    let target = script.places.tmpfs(&entry.path);
-    let sources = sources(script, entry);
-    if sources.is_empty() {
-        script.nowhere(entry);
-    }
-    for source in sources {
-        script.make_parent(&target);
-        script.copy(&source, &target, CP);
-        if bind {
-            bind_over(script, entry, &target, false);
-        }
-    }
+fn is_empty(path: &Path) -> bool {
+    std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-fn persistent(script: &mut Script<'_>, entry: &Entry, link: bool) {
+fn persistent(script: &mut Script<'_>, entry: &Entry, source: &str) {
     let stored = script.places.stored(&entry.path);
-    if !Path::new(&stored).exists() {
-        let sources = sources(script, entry);
-        if sources.is_empty() {
-            script.nowhere(entry);
-            return;
+    script.make_parent(&stored);
+    copy_if_absent(script, source, &stored);
+    let target = script
+        .places
+        .doubly_slashed(entry.path.trim_end_matches('/'));
+    bind(script, stored, target, false);
+}
+
+fn persistent_link(script: &mut Script<'_>, entry: &Entry, source: &str, tmpfs: &str) {
+    let stored = script.places.stored(entry.path.trim_end_matches('/'));
+    script.make_parent(&stored);
+    copy_if_absent(script, source, &stored);
+    let name = tmpfs.trim_end_matches('/').to_owned();
+    match entry.parent.as_deref() {
+        // The tmpfs has a copy of the directory, and a place to mount at in it.
+        Some("" | "link" | "tmpfs,rw") => bind(script, stored, name, false),
+        // The parent's own link leads into the store already.
+        Some(_) => {}
+        None => {
+            if Path::new(&name).is_dir() {
+                script.perform(&Step::Remove(name.clone()));
+            }
+            let text = script.places.seen(&stored).to_owned();
+            script.perform(&Step::Link { text, name });
         }
-        for source in sources {
-            script.make_parent(&stored);
-            script.copy(&source, &stored, CP);
-        }
-    }
-    let linked_parent = entry
-        .parent
-        .as_ref()
-        .is_some_and(|parent| is_link(&parent.option));
-    if link && linked_parent {
-        let target = script.places.tmpfs(&entry.path);
-        script.perform(&Step::Bind {
-            source: stored,
-            target,
-            read_only: false,
-        });
-    } else if link {
-        let name = script.places.tmpfs(entry.path.trim_end_matches('/'));
-        script.make_parent(&name);
-        let text = script.places.seen(&stored).to_owned();
-        script.perform(&Step::Link { text, name });
-    } else {
-        // The stock script puts the root before a path that has one slash too many for entries inside others.
-        let root = &script.places.root;
-        let slash = if entry.parent.is_some() { "/" } else { "" };
-        let target = format!("{root}{slash}{}", entry.path.trim_end_matches('/'));
-        script.perform(&Step::Bind {
-            source: stored,
-            target,
-            read_only: false,
-        });
     }
 }
 
-fn local(script: &mut Script<'_>, entry: &Entry) {
+fn copy_if_absent(script: &mut Script<'_>, source: &str, target: &str) {
+    if !Path::new(target).exists() {
+        script.copy(source, target, CP);
+    }
+}
+
+fn local(script: &mut Script<'_>, entry: &Entry, source: &str) {
     let target = script.places.local(&entry.path);
-    if !Path::new(&target).exists() {
-        let sources = sources(script, entry);
-        if sources.is_empty() {
-            script.nowhere(entry);
-            return;
-        }
-        for source in sources {
-            script.make_parent(&target);
-            script.copy(&source, &target, CP);
-        }
+    script.make_parent_or_link(&target);
+    let (from, to) = (Path::new(source), Path::new(&target));
+    if from.is_dir() && !to.is_dir() {
+        script.copy_into(source, parent(&target).unwrap_or("/"), CP);
+    } else if !from.is_dir() && !to.is_file() {
+        script.copy_into(source, &target, CP);
     }
-    if entry.parent.is_none() {
-        bind_over(script, entry, &target, false);
-    }
-}
-
-fn concatenate(script: &mut Script<'_>, entry: &Entry, bind: bool) {
-    let target = script.places.tmpfs(&entry.path);
-    let mut parts = script.places.in_trees(&entry.path);
-    // What only the image has is appended, but never bound.
-    let bind = bind && !parts.is_empty();
-    if parts.is_empty() {
-        parts.extend(script.places.default(&entry.path));
-    }
-    if parts.is_empty() {
-        script.nowhere(entry);
-        return;
-    }
-    for source in parts {
-        script.make_parent(&target);
-        let target = target.clone();
-        script.perform(&Step::Append { source, target });
-    }
-    if bind {
-        bind_over(script, entry, &target, false);
-    }
+    bind_unless_child(script, entry, target);
 }
 
 /// An empty placeholder in the tmpfs, and the source itself bound over the path.
-fn read_only(script: &mut Script<'_>, entry: &Entry) {
-    let Some(source) = first(script, entry) else {
-        script.nowhere(entry);
-        return;
-    };
-    let placeholder = script.places.tmpfs(&entry.path);
-    if Path::new(&placeholder).exists() {
-        script.perform(&Step::Remove(placeholder.clone()));
-    }
-    let made = match super::place::parent(&placeholder) {
-        Some(parent) => std::fs::create_dir_all(parent),
-        None => Ok(()),
-    };
-    let made = made.and_then(|()| {
-        if entry.path.ends_with('/') {
-            std::fs::create_dir_all(&placeholder)
-        } else {
-            std::fs::File::create(&placeholder).map(drop)
-        }
-    });
+fn read_only(script: &mut Script<'_>, entry: &Entry, source: &str, placeholder: &str) {
+    let made = Step::Remove(placeholder.to_owned())
+        .perform(script.hands)
+        .and_then(|()| {
+            if placeholder.ends_with('/') {
+                std::fs::create_dir(placeholder)
+            } else {
+                std::fs::File::create(placeholder).map(drop)
+            }
+        });
     if let Err(error) = made {
         script.hands.say(&format!("{placeholder}: {error}"));
     }
-    bind_over(script, entry, &source, true);
+    // A directory's trailing slash stays.
+    let target = format!("{}{}", script.places.root, entry.path);
+    bind(script, source.to_owned(), target, true);
 }
 
-fn read_only_link(script: &mut Script<'_>, entry: &Entry) {
-    if entry.parent.is_some() {
-        return;
+fn read_only_link(script: &mut Script<'_>, entry: &Entry, source: &str, tmpfs: &str) {
+    if entry.parent.is_none() {
+        let text = script.places.seen(source).to_owned();
+        let name = tmpfs.trim_end_matches('/').to_owned();
+        script.perform(&Step::Link { text, name });
     }
-    let Some(source) = first(script, entry) else {
-        script.nowhere(entry);
-        return;
-    };
-    let name = script.places.tmpfs(entry.path.trim_end_matches('/'));
-    script.make_parent(&name);
-    let text = script.places.seen(&source).to_owned();
-    script.perform(&Step::Link { text, name });
 }
 
-fn first(script: &Script<'_>, entry: &Entry) -> Option<String> {
-    let found = script.places.in_trees(&entry.path).into_iter().next();
-    found.or_else(|| script.places.default(&entry.path))
+fn bind_unless_child(script: &mut Script<'_>, entry: &Entry, source: String) {
+    if entry.parent.is_none() {
+        let path = entry.path.trim_end_matches('/');
+        let target = format!("{}{path}", script.places.root);
+        bind(script, source, target, false);
+    }
 }
 
-fn bind_over(script: &mut Script<'_>, entry: &Entry, source: &str, read_only: bool) {
-    let target = format!("{}{}", script.places.root, entry.path.trim_end_matches('/'));
-    let source = source.to_owned();
+fn bind(script: &mut Script<'_>, source: String, target: String, read_only: bool) {
     script.perform(&Step::Bind {
         source,
         target,
         read_only,
     });
-}
-
-fn is_link(option: &str) -> bool {
-    matches!(option, "" | "tmpfs,rw") || option.starts_with("link")
 }

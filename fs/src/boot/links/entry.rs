@@ -1,5 +1,8 @@
 //! The entries of the litefile, and which of them lie in another one.
 
+use super::place::parent;
+use statelite_policy::Dialect;
+
 /// One line of the litefile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -7,33 +10,26 @@ pub struct Entry {
     pub option: String,
     /// The path, with its trailing slash if it has one.
     pub path: String,
-    /// The directory entry it lies in: the nearest one listed with a trailing slash.
-    pub parent: Option<Parent>,
-    /// Entries directly inside this one.
+    /// Option of the directory entry it lies in. Of several the outermost one, which lies in no other itself.
+    pub parent: Option<String>,
+    /// Entries directly inside this one, none between.
     pub children: Vec<String>,
 }
 
-/// The entry that another one lies in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parent {
-    /// Its path, trailing slash included.
-    pub path: String,
-    /// Its option.
-    pub option: String,
-}
-
 /// Entries that lie in no other first, then the others, each in the order of the list.
+///
+/// Today an entry lies in every directory above it that is listed; in 2010 only in the one right above it.
 #[must_use]
-pub fn sort(lines: &[(String, String)]) -> Vec<Entry> {
+pub fn sort(lines: &[(String, String)], dialect: Dialect) -> Vec<Entry> {
     let parent_of = |path: &str| {
-        let dirs = lines
-            .iter()
-            .filter(|(_, dir)| dir.ends_with('/') && path != dir && path.starts_with(dir.as_str()));
-        dirs.max_by_key(|(_, dir)| dir.len())
-            .map(|(option, path)| Parent {
-                path: path.clone(),
-                option: option.clone(),
-            })
+        let above = lines.iter().filter(|(_, dir)| match dialect {
+            Dialect::Current => {
+                dir.ends_with('/') && dir != "/" && path != dir && path.starts_with(dir.as_str())
+            }
+            Dialect::Seed2010 => is_in(path, dir),
+        });
+        let outermost = above.min_by_key(|(_, dir)| dir.len());
+        outermost.map(|(option, _)| option.clone())
     };
     let mut entries: Vec<Entry> = lines
         .iter()
@@ -41,38 +37,77 @@ pub fn sort(lines: &[(String, String)]) -> Vec<Entry> {
             option: option.clone(),
             path: path.clone(),
             parent: parent_of(path),
-            children: Vec::new(),
+            children: lines
+                .iter()
+                .filter(|(_, child)| is_in(child, path))
+                .map(|(_, child)| child.clone())
+                .collect(),
         })
         .collect();
-    let pairs: Vec<(String, String)> = entries
-        .iter()
-        .filter_map(|entry| Some((entry.parent.clone()?.path, entry.path.clone())))
-        .collect();
-    for entry in &mut entries {
-        let own = pairs.iter().filter(|(parent, _)| *parent == entry.path);
-        entry.children = own.map(|(_, child)| child.clone()).collect();
-    }
     // The sort is stable: the order of the list stays.
     entries.sort_by_key(|entry| entry.parent.is_some());
     entries
+}
+
+/// Whether `path` is right inside `dir`, which has a trailing slash.
+fn is_in(path: &str, dir: &str) -> bool {
+    dir.strip_suffix('/')
+        .is_some_and(|dir| parent(path) == Some(dir))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn sorted(lines: &[(&str, &str)], dialect: Dialect) -> Vec<Entry> {
+        let line = |(option, path): &(&str, &str)| ((*option).to_owned(), (*path).to_owned());
+        sort(&lines.iter().map(line).collect::<Vec<_>>(), dialect)
+    }
+
+    fn paths(entries: &[Entry]) -> Vec<&str> {
+        entries.iter().map(|entry| entry.path.as_str()).collect()
+    }
+
     #[test]
     fn parents_come_first_and_know_their_children() {
-        let line = |option: &str, path: &str| (option.to_owned(), path.to_owned());
-        let sorted = sort(&[
-            line("persistent", "/var/p/c/"),
-            line("tmpfs", "/var/p/"),
-            line("tmpfs", "/etc/one"),
-            line("tmpfs", "/var/px"),
-        ]);
-        let paths: Vec<_> = sorted.iter().map(|entry| entry.path.as_str()).collect();
-        assert_eq!(paths, ["/var/p/", "/etc/one", "/var/px", "/var/p/c/"]);
+        let lines = [
+            ("persistent", "/var/p/c/"),
+            ("tmpfs", "/var/p/"),
+            ("tmpfs", "/etc/one"),
+            ("tmpfs", "/var/px"),
+        ];
+        let sorted = sorted(&lines, Dialect::Current);
+        assert_eq!(
+            paths(&sorted),
+            ["/var/p/", "/etc/one", "/var/px", "/var/p/c/"]
+        );
         assert_eq!(sorted[0].children, ["/var/p/c/"]);
-        assert_eq!(sorted[3].parent.as_ref().unwrap().option, "tmpfs");
+        assert_eq!(sorted[3].parent.as_deref(), Some("tmpfs"));
+    }
+
+    #[test]
+    fn deep_below_is_inside_today_but_no_direct_child() {
+        let lines = [
+            ("ro", "/var/a/b/deep"),
+            ("link", "/var/a/b/"),
+            ("tmpfs", "/var/"),
+            ("rw", "/var/x/far"),
+        ];
+        let today = sorted(&lines, Dialect::Current);
+        assert_eq!(
+            paths(&today),
+            ["/var/", "/var/a/b/deep", "/var/a/b/", "/var/x/far"]
+        );
+        assert_eq!(today[0].children, Vec::<String>::new());
+        assert_eq!(today[2].children, ["/var/a/b/deep"]);
+        // The outermost one.
+        assert_eq!(today[1].parent.as_deref(), Some("tmpfs"));
+
+        let then = sorted(&lines, Dialect::Seed2010);
+        assert_eq!(
+            paths(&then),
+            ["/var/a/b/", "/var/", "/var/x/far", "/var/a/b/deep"]
+        );
+        assert_eq!(then[3].parent.as_deref(), Some("link"));
     }
 }

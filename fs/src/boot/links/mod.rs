@@ -5,7 +5,9 @@
 //! mount. This is done in the stock order, with the stock copies and mounts and the stock's log lines; its quirks are
 //! kept, for a comparison with something better than the original would be none:
 //!
-//! - of a directory in several trees every copy is made, and the last one wins;
+//! - of a directory in several trees every copy is made, and the last one wins; in a persistent store and on the local
+//!   disk, where what is there is not copied over, the first one; each tree makes a bind mount of its own;
+//! - if the last tree that has the directory gives nothing of it, the image's copy is made after the trees' own;
 //! - a copy into a directory that is there drops top-level dot files, and without a trailing slash takes siblings that
 //!   begin with the same name along;
 //! - an entry that is nowhere is said on the console and passed over.
@@ -17,10 +19,14 @@
 //! | [`place`] | where sources and targets are |
 //! | [`current`], [`seed`] | what the options of the two dialects mean |
 //! | [`archive`] | `cp -a` |
+//! | [`finish`] | what is copied from the initramfs, and `mtab` |
+//! | [`options`] | what image, trees and store are mounted with |
 
 pub mod archive;
 pub mod current;
 pub mod entry;
+pub mod finish;
+pub mod options;
 pub mod place;
 pub mod seed;
 pub mod step;
@@ -67,7 +73,7 @@ impl Script<'_> {
         if let Err(error) = crate::sys::procfd::enter() {
             self.hands.say(&format!("/proc must be mounted: {error}"));
         }
-        let entries = entry::sort(lines);
+        let entries = entry::sort(lines, dialect);
         for entry in &entries {
             match dialect {
                 Dialect::Current => current::handle(self, entry),
@@ -91,9 +97,27 @@ impl Script<'_> {
         let Some(parent) = place::parent(target) else {
             return;
         };
-        if !Path::new(parent).exists() {
+        if !Path::new(parent).is_dir() {
             self.perform(&Step::MakeDir(parent.to_owned()));
         }
+    }
+
+    /// The same, but a link whatever it leads to counts as being there.
+    pub(super) fn make_parent_or_link(&mut self, target: &str) {
+        let is_link = |parent: &str| Path::new(parent).is_symlink();
+        if !place::parent(target).is_some_and(is_link) {
+            self.make_parent(target);
+        }
+    }
+
+    /// Copies `source` to `target`, into it if it is a directory.
+    pub(super) fn copy_into(&mut self, source: &str, target: &str, words: &'static str) {
+        self.perform(&Step::Copy {
+            words,
+            source: source.to_owned(),
+            target: target.to_owned(),
+            glob: false,
+        });
     }
 
     /// Copies `source` to `target` as the stock script does.

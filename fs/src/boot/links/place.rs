@@ -60,13 +60,22 @@ impl Places {
         Path::new(&place).exists().then_some(place)
     }
 
+    /// Where the trees are mounted, first match first.
+    pub fn trees(&self) -> impl Iterator<Item = String> {
+        let trees = self.trees.iter().map(|tree| tree.trim_end_matches('/'));
+        trees.map(|tree| format!("{}{tree}", self.root))
+    }
+
+    /// The path below the new root as the stock script has it where persistent entries are mounted.
+    #[must_use]
+    pub fn doubly_slashed(&self, path: &str) -> String {
+        format!("{}/{path}", self.root)
+    }
+
     /// The entry in each tree that has it, first match first. An empty directory does not count.
     #[must_use]
     pub fn in_trees(&self, path: &str) -> Vec<String> {
-        let places = self
-            .trees
-            .iter()
-            .map(|tree| format!("{}{}{path}", self.root, tree.trim_end_matches('/')));
+        let places = self.trees().map(|tree| format!("{tree}{path}"));
         places
             .filter(|place| has_content(Path::new(place)))
             .collect()

@@ -8,92 +8,75 @@ use std::path::Path;
 /// The copy command in the log.
 const CP: &str = "cp -a";
 
-/// Does what an entry's option asks for.
+/// Does what an entry's option asks for, with each of its sources.
 pub(super) fn handle(script: &mut Script<'_>, entry: &Entry) {
-    let option = entry.option.as_str();
-    if option.starts_with("persistent") {
-        persistent(script, entry, false);
-    } else {
-        match option {
-            "bind,persistent" => persistent(script, entry, true),
-            "bind" => volatile(script, entry, true),
-            "ro" => read_only(script, entry),
-            "con" => concatenate(script, entry),
-            // Documented, but the script has no branch for it.
-            "tmpfs" => {}
-            _ => volatile(script, entry, false),
+    let mut sources = script.places.in_trees(&entry.path);
+    if entry.option != "con" {
+        sources.truncate(1);
+    }
+    if sources.is_empty() {
+        sources.extend(script.places.default(&entry.path));
+    }
+    if sources.is_empty() {
+        script.nowhere(entry);
+    }
+    for source in sources {
+        let tmpfs = script.places.tmpfs(&entry.path);
+        script.make_parent(&tmpfs);
+        match entry.option.as_str() {
+            "" | "tmpfs,rw" => script.copy(&source, &tmpfs, CP),
+            "bind" => {
+                script.copy(&source, &tmpfs, CP);
+                if entry.parent.is_none() {
+                    let path = entry.path.trim_end_matches('/');
+                    let target = format!("{}{path}", script.places.root);
+                    bind(script, tmpfs, target);
+                }
+            }
+            "bind,persistent" => {
+                let stored = store(script, entry, &source);
+                let path = entry.path.trim_end_matches('/');
+                let target = script.places.doubly_slashed(path);
+                bind(script, stored, target);
+            }
+            "con" => script.perform(&Step::Append {
+                source,
+                target: tmpfs,
+            }),
+            "ro" => {
+                let text = script.places.seen(&source).to_owned();
+                let name = tmpfs.trim_end_matches('/').to_owned();
+                script.perform(&Step::Link { text, name });
+            }
+            option if option.starts_with("persistent") => {
+                let stored = store(script, entry, &source);
+                persistent_link(script, &stored, tmpfs.trim_end_matches('/'));
+            }
+            // `tmpfs` is documented, but the script has no branch for it.
+            _ => {}
         }
     }
 }
 
-fn source(script: &mut Script<'_>, entry: &Entry) -> Option<String> {
-    let found = script.places.in_trees(&entry.path).into_iter().next();
-    let found = found.or_else(|| script.places.default(&entry.path));
-    if found.is_none() {
-        script.nowhere(entry);
-    }
-    found
-}
-
-fn volatile(script: &mut Script<'_>, entry: &Entry, bind: bool) {
-    let Some(source) = source(script, entry) else {
-        return;
-    };
-    let target = script.places.tmpfs(&entry.path);
-    script.make_parent(&target);
-    script.copy(&source, &target, CP);
-    if bind {
-        bind_over(script, entry, target);
-    }
-}
-
-fn persistent(script: &mut Script<'_>, entry: &Entry, bind: bool) {
+/// Copies to the store what it does not have yet.
+fn store(script: &mut Script<'_>, entry: &Entry, source: &str) -> String {
     let stored = script.places.stored(&entry.path);
+    script.make_parent(&stored);
     if !Path::new(&stored).exists() {
-        let Some(source) = source(script, entry) else {
-            return;
-        };
-        script.make_parent(&stored);
-        script.copy(&source, &stored, CP);
+        script.copy(source, &stored, CP);
     }
-    if bind {
-        bind_over(script, entry, stored);
-        return;
+    stored
+}
+
+fn persistent_link(script: &mut Script<'_>, stored: &str, name: &str) {
+    let (text, name) = (script.places.seen(stored).to_owned(), name.to_owned());
+    if Path::new(&name).is_dir() {
+        script.perform(&Step::Remove(name.clone()));
     }
-    let name = script.places.tmpfs(entry.path.trim_end_matches('/'));
-    script.make_parent(&name);
-    let text = script.places.seen(&stored).to_owned();
     script.perform(&Step::Link { text, name });
 }
 
-fn read_only(script: &mut Script<'_>, entry: &Entry) {
-    let Some(source) = source(script, entry) else {
-        return;
-    };
-    let name = script.places.tmpfs(entry.path.trim_end_matches('/'));
-    script.make_parent(&name);
-    let text = script.places.seen(&source).to_owned();
-    script.perform(&Step::Link { text, name });
-}
-
-fn concatenate(script: &mut Script<'_>, entry: &Entry) {
-    let target = script.places.tmpfs(&entry.path);
-    let mut parts = script.places.in_trees(&entry.path);
-    if parts.is_empty() {
-        parts.extend(script.places.default(&entry.path));
-    }
-    if parts.is_empty() {
-        script.nowhere(entry);
-    }
-    for source in parts {
-        script.make_parent(&target);
-        let target = target.clone();
-        script.perform(&Step::Append { source, target });
-    }
-}
-
-fn bind_over(script: &mut Script<'_>, entry: &Entry, source: String) {
-    let target = format!("{}{}", script.places.root, entry.path.trim_end_matches('/'));
+fn bind(script: &mut Script<'_>, source: String, target: String) {
     script.perform(&Step::Bind {
         source,
         target,

@@ -4,6 +4,7 @@ use super::{Hands, archive};
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// One command of the stock script.
@@ -90,13 +91,22 @@ impl Step {
                 target,
                 glob: false,
                 ..
-            } => archive::copy(Path::new(source), Path::new(target.trim_end_matches('/'))),
+            } => {
+                let mut to = PathBuf::from(target.trim_end_matches('/'));
+                if to.is_dir() {
+                    to.push(Path::new(source).file_name().unwrap_or_default());
+                }
+                let mut copy = archive::Copy::default();
+                copy.add(Path::new(source), &to);
+                copy.end()
+            }
             Self::Copy { source, target, .. } => {
+                let mut copy = archive::Copy::default();
                 for found in matches(source)? {
                     let name = found.file_name().unwrap_or_default();
-                    archive::copy(&found, &Path::new(target).join(name))?;
+                    copy.add(&found, &Path::new(target).join(name));
                 }
-                Ok(())
+                copy.end()
             }
             Self::Append { source, target } => {
                 let mut from = fs::File::open(source)?;
@@ -115,7 +125,7 @@ impl Step {
                 }
             }
             Self::Remove(path) => {
-                let path = Path::new(path);
+                let path = Path::new(path.trim_end_matches('/'));
                 match fs::symlink_metadata(path) {
                     Ok(found) if found.is_dir() => fs::remove_dir_all(path),
                     Ok(_) => fs::remove_file(path),
@@ -146,9 +156,11 @@ fn matches(source: &str) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(if dir.is_empty() { "/" } else { dir })? {
         let name = entry?.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(start) && (!name.starts_with('.') || start.starts_with('.')) {
-            found.push(Path::new(dir).join(&*name));
+        let bytes = name.as_bytes();
+        if bytes.starts_with(start.as_bytes())
+            && (!bytes.starts_with(b".") || start.starts_with('.'))
+        {
+            found.push(Path::new(dir).join(name));
         }
     }
     found.sort();

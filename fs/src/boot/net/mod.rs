@@ -140,7 +140,7 @@ fn has_route(table: &str) -> bool {
         .any(|line| !line.starts_with("lo\t") && line.contains('\t'))
 }
 
-/// For the shell, and for link mode, which copies it.
+/// For the shell, and for link mode, which copies it to the node ([`super::links::finish`]).
 fn write_resolv_conf(known: &Network) {
     if known.nameservers.is_empty() {
         return;
