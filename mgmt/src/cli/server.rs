@@ -193,7 +193,7 @@ fn pull(args: &Pull) -> anyhow::Result<ExitCode> {
             (Err(error), Some(seconds)) => {
                 eprintln!(
                     "Error: {}; again in {seconds} s",
-                    crate::cli::report::chain(&error)
+                    crate::cli::report::chain(error)
                 )
             }
             (Err(_), None) => {}
