@@ -125,6 +125,10 @@ pub struct MountArgs {
     #[arg(long, value_name = "DIR", help_heading = "Layers")]
     pub views: Option<PathBuf>,
 
+    /// File capabilities of the image, as `statelitefs capabilities` lists them, if its server carries none
+    #[arg(long, value_name = "FILE", help_heading = "Layers")]
+    pub capabilities: Option<PathBuf>,
+
     /// How soon edits of image and trees show [default: live]
     #[arg(long, value_name = "WHEN", help_heading = "Layers")]
     pub freshness: Option<Freshness>,
@@ -251,6 +255,7 @@ impl MountArgs {
             persistent: self.persistent.or(base.persistent),
             local: self.local.or(base.local),
             views: self.views.or(base.views),
+            capabilities: self.capabilities.or(base.capabilities),
             freshness: self.freshness.or(base.freshness),
             policy: self.policy.over(base.policy),
             foreground: self.foreground || base.foreground,

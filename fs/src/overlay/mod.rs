@@ -10,7 +10,7 @@
 //! | [`fds`], [`names`] | what is remembered of directories of layers |
 //! | [`ident`], [`node`], [`table`] | what number a file has, and how long it is remembered |
 //! | [`find`] | what a name in a directory is |
-//! | [`attr`], [`listing`], [`xattrs`] | what is shown of it |
+//! | [`attr`], [`listing`], [`xattrs`], [`caps`] | what is shown of it |
 //! | [`opens`], [`kept`], [`io`] | how files are opened, kept open, read and written |
 //! | [`copyup`], [`create`], [`remove`], [`rename`], [`link`], [`change`] | what a change does |
 //! | [`concat`], [`seed`] | joined files, first content of opaque stores |
@@ -23,6 +23,7 @@
 //! a file is out of date (the kernel then looks the path up again by itself).
 
 pub mod attr;
+pub mod caps;
 pub mod change;
 pub mod concat;
 pub mod copy;

@@ -9,7 +9,7 @@ pub mod explain;
 use super::{Context, report};
 use crate::noderange::{self, RangeError};
 use crate::resolve::answer::{self, Answer};
-use crate::resolve::{self, ResolveError};
+use crate::resolve::{self, ResolveError, many};
 use crate::tables::Site;
 use crate::tables::schema::OSIMAGE;
 use anyhow::bail;
@@ -98,8 +98,9 @@ fn each(
 ) -> anyhow::Result<ExitCode> {
     let nodes = noderange::expand_local(site, range)?;
     let mut output = Output::new(context);
-    for node in nodes {
-        match answer::answer(site, &node) {
+    let answers = many::map(&nodes, |node| answer::answer(site, node));
+    for (node, answer) in nodes.into_iter().zip(answers) {
+        match answer {
             Ok(answer) => {
                 let (mut value, lines) = show(answer);
                 if let Some(object) = value.as_object_mut() {
@@ -235,9 +236,12 @@ fn lslite(context: &Context, args: &LsliteArgs) -> anyhow::Result<ExitCode> {
         return output.finish();
     }
     let range = args.range.as_deref().unwrap_or_default();
-    for node in noderange::expand_local(&site, range)? {
-        let found = resolve::image_of(&site, &node)
-            .and_then(|image| Ok((image, resolve::policy(&site, &node)?)));
+    let nodes = noderange::expand_local(&site, range)?;
+    let policies = many::map(&nodes, |node| {
+        let image = resolve::image_of(&site, node)?;
+        Ok((image, resolve::policy(&site, node)?))
+    });
+    for (node, found) in nodes.into_iter().zip(policies) {
         match found {
             Ok((image, policy)) => {
                 let answer = Answer::of(&policy);

@@ -11,6 +11,7 @@
 //! | [`servers`] | which machines serve a node, and from which directory |
 //! | [`explain`] | why one path is what it is; [`places`] and [`look`] look at trees and images |
 //! | [`difference`] | what changes against what was given |
+//! | [`many`] | many nodes at once |
 
 pub mod answer;
 pub mod command;
@@ -20,6 +21,7 @@ pub mod given;
 pub mod input;
 mod label;
 pub mod look;
+pub mod many;
 pub mod places;
 pub mod servers;
 pub mod shell;

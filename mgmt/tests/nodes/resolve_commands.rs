@@ -277,3 +277,65 @@ fn a_row_has_one_name_in_all_messages() {
     ]);
     assert!(done.err.contains(name), "{}", done.err);
 }
+
+#[test]
+fn commands_of_several_nodes_run_side_by_side() {
+    let cluster = Cluster::new();
+    let dir = cluster.dir.path().join("met");
+    std::fs::create_dir(&dir).unwrap();
+    let dir = dir.display();
+    // Each waits until all three have come: one after the other they would all run into their time limit.
+    let command = format!(
+        "touch {dir}/$node; while [ `ls {dir} | wc -l` -lt 3 ]; do sleep 0.05; done; echo x"
+    );
+    let value = format!("litetree.directory=s:/trees/#CMD={command}#/$node");
+    cluster.chtab("priority=1", &value);
+    let wanted = "n01: s:/trees/x/n01\nn02: s:/trees/x/n02\nn03: s:/trees/x/n03\n";
+    for command in ["litetree", "lslite", "exports"] {
+        for node in ["n01", "n02", "n03"] {
+            drop(std::fs::remove_file(format!("{dir}/{node}")));
+        }
+        let text = cluster.good(&format!("{command} n01-n03"));
+        match command {
+            "litetree" => assert_eq!(text, wanted),
+            _ => assert_eq!(text.matches("/trees/x/n0").count(), 3, "{text}"),
+        }
+    }
+}
+
+#[test]
+fn exports_are_printed_for_all_nodes_that_have_an_image() {
+    let cluster = Cluster::new();
+    cluster.chtab("priority=1", "litetree.directory=cnfs:/trees/$node");
+    let whole = cluster.good("exports -a");
+    assert!(whole.contains("/trees/n03 "), "{whole}");
+    cluster.good("nodeadd sn1 groups=service");
+    for words in ["exports -a", "exports n01-n03,sn1 --server cnfs"] {
+        let done = cluster.run(words);
+        assert_eq!(done.code, 0, "{words}: {}", done.err);
+        assert_eq!(
+            done.err,
+            "Warning: sn1: nodetype.os is not set, so its image is unknown; it is left out\n"
+        );
+        assert_eq!(done.out.matches("/trees/n0").count(), 3, "{}", done.out);
+    }
+    assert_eq!(cluster.run("exports -a").out, whole);
+    // Who names a node wants it.
+    let done = cluster.run("exports sn1,n01");
+    assert_eq!(done.code, 1);
+    assert_eq!(
+        done.err,
+        "Error: sn1: nodetype.os is not set, so its image is unknown\n"
+    );
+    assert!(done.out.contains("/trees/n01 "), "{}", done.out);
+    // So does a node whose rows are wrong.
+    cluster.chtab("priority=1", "litetree.directory=cnfs:/trees/#CMD=exit 3#");
+    let done = cluster.run("exports -a");
+    assert_eq!(done.code, 1);
+    assert_eq!(
+        done.err.matches("Error: litetree: row 1").count(),
+        3,
+        "{}",
+        done.err
+    );
+}

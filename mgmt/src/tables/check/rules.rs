@@ -196,6 +196,11 @@ pub const RULES: &[Rule] = &[
         "a value that cannot be put into a boot file",
         boot::boot_value,
     ),
+    refuse(
+        "boot-arguments",
+        "kernel arguments that a node's boot loader takes as its own",
+        boot::arguments,
+    ),
     refuse("address", "an address that is none", nodes::address),
     warn(
         "same-address",

@@ -388,6 +388,13 @@ const CASES: &[Case] = &[
         "site: row 1 (\"tftpdir\"): column value: \"tftpboot\": it is no absolute path",
     ),
     (
+        "boot-arguments",
+        Refusal,
+        "linuximage: imagename,addkcmdline\ndeb,a || sh",
+        "linuximage: row 1 (\"deb\"): column addkcmdline: \"a || sh\": iPXE takes the words || && ; and those that begin \
+         with # as its own, and fills in ${...} (n2 boots it by xnba)",
+    ),
+    (
         "address",
         Refusal,
         "hosts: node,ip\nn1,10.0.0",
