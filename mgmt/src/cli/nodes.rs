@@ -99,7 +99,7 @@ pub struct NodeaddArgs {
     /// groups=GROUP[,GROUP...], then TABLE.COLUMN=VALUE
     #[arg(value_name = "CHANGE", required = true)]
     pub changes: Vec<String>,
-    /// Accept what xCAT would accept
+    /// Accept what xCAT would accept, also that nodes which are there leave groups they are in
     #[arg(long)]
     pub force: bool,
 }
@@ -139,7 +139,7 @@ pub fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
         Command::Nodeadd(args) => {
             let changes = Changes::parse(&args.changes)?;
             edit(context, args.force, |site| {
-                for caution in change::add(site, &args.range, &changes)? {
+                for caution in change::add(site, &args.range, &changes, args.force)? {
                     eprintln!("Warning: {caution}");
                 }
                 Ok(())

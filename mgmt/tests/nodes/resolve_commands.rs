@@ -54,7 +54,9 @@ persistent    /var/p/child
     // Persistent paths without a store: said, but printed as xCAT does.
     assert_eq!(cluster.good("litefile n02"), named("n02"));
     let image = "rhels6.2-x86_64-statelite-compute";
-    assert_eq!(cluster.run(&format!("ilitefile {image}")).out, named(image));
+    let done = cluster.run(&format!("ilitefile {image}"));
+    // An image has no statemnt; its nodes may have, or may not.
+    assert_eq!((done.out, done.err), (named(image), String::new()));
 }
 
 #[test]
@@ -136,6 +138,22 @@ Litetree path (litetree table):
     );
     cluster.good("chtab imagename=img osimage.provmethod=statelite");
     assert_eq!(cluster.good("litefile img"), cluster.good("ilitefile img"));
+    // Images that are in no row of the osimage table: by nodetype, and by a litefile row.
+    let implied = "rhels6.2-x86_64-statelite-compute";
+    let done = cluster.run(&format!("ilitefile {implied}"));
+    assert_eq!((done.code, done.err), (0, String::new()));
+    assert_eq!(cluster.good(&format!("litefile {implied}")), done.out);
+    cluster.good("chtab --force image=listed,file=/a litefile.options=tmpfs");
+    assert!(cluster.good("litefile listed").contains("tmpfs         /a"));
+    for name in ["nonesuch", "ALL"] {
+        assert_eq!(
+            cluster.bad(&format!("litefile {name}")),
+            format!(
+                "Error: Invalid nodes and/or groups in noderange: {name}; nor is there an image of that name \
+                 (ilitefile IMAGE prints the rows of any)\n"
+            )
+        );
+    }
 }
 
 #[test]
@@ -210,7 +228,7 @@ fn commands_in_tables_are_run_and_checked() {
         cluster.chtab("priority=1", &value);
         let said = cluster.bad("litetree n01");
         assert!(
-            said.starts_with("Error: litetree: row 1: column directory: for node n01: "),
+            said.starts_with("Error: litetree: row 1 (\"1\"): column directory: for node n01: "),
             "{said}"
         );
         assert!(said.contains(message), "{said}");
@@ -228,7 +246,36 @@ fn a_store_whose_server_is_unknown_is_refused_with_its_row() {
         return;
     }
     let said = cluster.bad("litefile n01");
-    assert!(said.contains("statelite:2: column statemnt: "), "{said}");
+    assert!(
+        said.contains("statelite: row 1 (\"compute\"): column statemnt: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_row_has_one_name_in_all_messages() {
+    let cluster = Cluster::new();
+    // The third row, on the fourth line, of priority 2.
+    for (priority, directory) in [("1", "s:/a"), ("5", "s:/b"), ("2", "s:/#CMD=false#")] {
+        cluster.chtab(
+            &format!("priority={priority}"),
+            &format!("litetree.directory={directory}"),
+        );
+    }
+    let name = "litetree: row 3 (\"2\"): column directory: ";
+    let said = cluster.bad("litetree n01");
+    assert!(said.contains(name), "{said}");
+    cluster.chtab("priority=2", "litetree.directory=$noderes.tftpserver:/x");
+    for command in ["litetree n01", "lslite n01", "explain n01 /etc/x"] {
+        let said = cluster.bad(command);
+        assert!(said.contains(name), "{command}: {said}");
+    }
+    let done = cluster.words(&[
+        "chtab",
+        "priority=2",
+        "litetree.directory=$noderes.nonesuch:/x",
+    ]);
+    assert!(done.err.contains(name), "{}", done.err);
 }
 
 #[test]
