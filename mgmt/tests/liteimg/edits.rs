@@ -85,7 +85,7 @@ fn a_warning_is_said_once_though_two_plans_see_its_reason() {
     let root = dir.path();
     make(root, &["etc/rel>other"]);
     // The row makes the file, and then there is something to change: two plans.
-    let rows = rules(&["/etc/rel", "/etc/new"]);
+    let rows = rules(&["/etc/rel tmpfs", "/etc/new"]);
     let report = apply(root, &rows, &[file("etc/new", "x")]);
     assert_eq!(text(root, ".default/etc/new"), "x");
     let relative = report
