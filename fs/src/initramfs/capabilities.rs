@@ -33,11 +33,11 @@ fn walk(root: &Path, dir: &Path, device: u64, lines: &mut Vec<Vec<u8>>) -> anyho
             continue;
         };
         let path = entry.path();
-        if metadata.dev() != device {
-            continue;
-        }
         if metadata.is_dir() {
-            walk(root, &path, device, lines)?;
+            // Files are not asked for theirs: in an overlay it is that of their layer.
+            if metadata.dev() == device {
+                walk(root, &path, device, lines)?;
+            }
         } else if metadata.is_file() {
             // The kernel's own form has 24 bytes at the most.
             let mut value = Vec::with_capacity(64);
