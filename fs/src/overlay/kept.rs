@@ -8,15 +8,15 @@
 //! most [`super::Settings::kept_files`] files. Space of a file that is removed on the server is free there when the
 //! descriptor is closed. There is no timer: the oldest are closed when another file is opened or closed.
 //!
-//! It makes nothing staler: a node is opened only after a lookup has found its name to be this very file, and its
-//! attributes are the NFS client's, as they would be after an open with `nocto`. A descriptor whose file has gone
-//! (`ESTALE`) is dropped, and the name opened again.
+//! It makes nothing staler. A kept descriptor is given out only while its name, looked up again, is this very file with
+//! the same times: a server that gives the number of a removed file to the next one under its name has two files of one
+//! number, and the old one would answer with `ESTALE`. Attributes are the NFS client's, as after an open with `nocto`.
 
 use super::lower;
-use super::node::Node;
+use super::node::{Node, Version};
 use super::{Overlay, layer::LayerDir};
 use crate::sys::Result;
-use crate::sys::stat::{Stat, stat_fd};
+use crate::sys::stat::{Stat, stat_at, stat_fd};
 use lru::LruCache;
 use parking_lot::Mutex;
 use rustix::fd::OwnedFd;
@@ -111,7 +111,12 @@ impl Overlay {
         if keep {
             self.kept.close_old(Instant::now());
             if let Some(fd) = self.kept.get(node.identity) {
-                if stat_fd(&*fd).is_ok_and(|st| is_node(&st)) {
+                let at = lower::open_dir(&self.fds, dir)?;
+                if let (Ok(kept), Ok(named)) = (stat_fd(&*fd), stat_at(&*at, name))
+                    && is_node(&kept)
+                    && is_node(&named)
+                    && Version::of(&kept) == Version::of(&named)
+                {
                     return Ok(fd);
                 }
                 self.kept.remove(node.identity);
