@@ -153,7 +153,7 @@ pub struct MountArgs {
     #[arg(long, value_name = "N", help_heading = "Running", value_parser = clap::value_parser!(u32).range(1..=2))]
     pub stack_depth: Option<u32>,
 
-    /// Threads that serve requests [default: 2; 16 if a layer is on a server]
+    /// Threads that serve requests [default: 2; 8 if a layer is on a server]
     #[arg(long, value_name = "N", help_heading = "Running", value_parser = count(1, 64))]
     pub threads: Option<usize>,
 
