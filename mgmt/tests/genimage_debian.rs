@@ -23,7 +23,7 @@ fn has_bookworm() -> bool {
 
 fn lists(place: &Place) {
     let custom = "install/custom/netboot/debian";
-    let list = "# tiny\nkmod, #INCLUDE:more#\n#NEW_INSTALL_LIST#\nlinux-image-cloud-amd64\n";
+    let list = "# tiny\nkmod, mine, #INCLUDE:more#\n#NEW_INSTALL_LIST#\nlinux-image-cloud-amd64\n";
     place.write(&format!("{custom}/compute.pkglist"), list, 0o644);
     place.write(&format!("{custom}/more"), "procps\n", 0o644);
     let other = "-procps\nsub/ours\n--nano\n";
@@ -45,6 +45,17 @@ fn lists(place: &Place) {
     let dir = "install/post/otherpkgs/debian12/x86_64/sub";
     fs::create_dir_all(place.path(dir)).unwrap();
     tool("dpkg-deb", &["--build", "deb", dir], &place.path(""));
+    // One of a plain directory, there from the first pass on.
+    let control = "Package: mine\nVersion: 1.0\nArchitecture: all\nMaintainer: T <t@example.org>\nDescription: mine\n";
+    place.write("plain/DEBIAN/control", control, 0o644);
+    place.write("plain/etc/mine", "2\n", 0o644);
+    fs::create_dir_all(place.path("heap")).unwrap();
+    tool("dpkg-deb", &["--build", "plain", "heap"], &place.path(""));
+    let list = format!(
+        "plaintext | file://{} | heap\n",
+        place.path("heap").display()
+    );
+    place.write(&format!("{custom}/compute.repolist"), &list, 0o644);
 }
 
 #[test]
@@ -91,6 +102,12 @@ fn a_debian_image_is_built_and_built_again() {
         "procps is removed before the other packages"
     );
     assert_eq!(place.text(&format!("{root}/etc/ours")), "1\n");
+    assert_eq!(place.text(&format!("{root}/etc/mine")), "2\n");
+    let sources = place.text(&format!("{root}/etc/apt/sources.list"));
+    assert!(
+        sources.contains("bookworm") && !sources.contains(".genimage"),
+        "{sources}"
+    );
     assert_eq!(
         place.text(&format!("{root}/etc/ours.policy")),
         "101\n",

@@ -57,6 +57,8 @@ pub struct MountSpec {
     pub rules: Vec<(String, String)>,
     /// Rules and trees from tables.
     pub tables: Option<Tables>,
+    /// File capabilities of the image.
+    pub capabilities: Option<PathBuf>,
     /// Whether file data may go past the daemon.
     pub passthrough: Option<Passthrough>,
     /// Threads of the daemon.
@@ -79,6 +81,7 @@ impl MountSpec {
             views: None,
             rules: Vec::new(),
             tables: None,
+            capabilities: None,
             passthrough: None,
             threads: None,
             freshness: None,
@@ -105,6 +108,7 @@ impl MountSpec {
             ("--persistent", &self.persistent),
             ("--local", &self.local),
             ("--views", &self.views),
+            ("--capabilities", &self.capabilities),
         ];
         for (name, store) in stores {
             if let Some(dir) = store {

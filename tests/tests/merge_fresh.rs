@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use common::{World, exists, fails, meta, names, read, run, same, wait_for};
 use rustix::io::Errno;
-use statelite_tests::mount::Passthrough;
+use statelite_tests::mount::{Mount, MountSpec, Passthrough};
 
 const SOON: Duration = Duration::from_secs(2);
 
@@ -151,6 +151,50 @@ fn live_layers_show_edits_within_two_seconds() -> Result<()> {
             last = edited(&world);
         }
         last?;
+    }
+    Ok(())
+}
+
+/// Layers on a server are read in other ways: files are kept open, absent names told from listings. A FUSE mount counts as a
+/// server.
+#[test]
+fn layers_on_a_server_show_edits_too() -> Result<()> {
+    for mode in [Passthrough::Auto, Passthrough::Off] {
+        let Some(mut world) = World::new("served")? else {
+            return Ok(());
+        };
+        prepare(&world)?;
+        let served = world.dir("served")?;
+        let mut below = MountSpec::new(world.at(""));
+        below.freshness = Some("live".to_owned());
+        below.passthrough = Some(Passthrough::Off);
+        let below = Mount::start(&below, &served)?;
+        world.spec.image = served.join("image");
+        world.spec.trees = vec![served.join("t1"), served.join("t2")];
+        let mut world = world
+            .rule("/vol/", "tmpfs")
+            .freshness("live")
+            .passthrough(mode);
+        world.start()?;
+        for _ in 0..5 {
+            look(&world);
+            // The kernel's own knowledge is to be over, ours not.
+            std::thread::sleep(Duration::from_millis(1100));
+        }
+        ensure!(
+            world.status()?.number("kept_files")? > 0,
+            "no file was kept open"
+        );
+        edit(&world)?;
+        let start = Instant::now();
+        let mut last = edited(&world);
+        while last.is_err() && start.elapsed() < SOON * 2 {
+            std::thread::sleep(Duration::from_millis(50));
+            last = edited(&world);
+        }
+        last?;
+        world.stop()?;
+        drop(below);
     }
     Ok(())
 }

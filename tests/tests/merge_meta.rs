@@ -5,11 +5,12 @@ mod common;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use common::snapshot::{xattr, xattrs};
 use common::user::as_user;
-use common::{On, World, chmod, fails, meta, read, run, same, write_at};
+use common::{On, World, chmod, exists, fails, meta, read, run, same, wait_for, write_at};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags, utimensat};
 use rustix::io::Errno;
 use statelite_tests::mount::Passthrough;
@@ -351,4 +352,52 @@ impl Drop for Unmount {
     fn drop(&mut self) {
         let _ = run(&["umount", "-l", self.0.to_str().unwrap_or_default()]);
     }
+}
+
+/// A server that carries no capabilities is a tmpfs whose files have none.
+#[test]
+fn listed_capabilities_are_those_of_the_file_that_was_listed() -> Result<()> {
+    const KEY: &str = "security.capability";
+    // cap_net_raw=ep, as setcap(8) writes it.
+    const RAW: &str = "0100000200200000000000000000000000000000";
+    let value: Vec<u8> = (0..RAW.len() / 2)
+        .map(|at| u8::from_str_radix(&RAW[2 * at..2 * at + 2], 16).unwrap())
+        .collect();
+    let Some(mut world) = World::new("capabilities")? else {
+        return Ok(());
+    };
+    let mut list = String::new();
+    for name in ["image/bin/a", "image/bin/edited", "image/vol/b"] {
+        let meta = meta(world.put(name, "program")?)?;
+        let path = name.trim_start_matches("image");
+        list += &format!("{RAW} {} {} {path}\n", meta.len(), meta.mtime());
+    }
+    world.put("image/bin/none", "program")?;
+    world.spec.capabilities = Some(world.put("list", &list)?);
+    let mut world = world.rule("/vol/", "tmpfs").freshness("live");
+    world.start()?;
+    same(xattr(&world.m("bin/a"), KEY)?, value.clone(), "listed")?;
+    same(xattr(&world.m("vol/b"), KEY)?, value.clone(), "in a union")?;
+    same(xattrs(&world.m("bin/a"))?.len(), 1, "shown by listxattr")?;
+    ensure!(xattr(&world.m("bin/none"), KEY).is_err(), "not listed");
+    // Another file of that name is not what was listed.
+    world.put("image/bin/edited", "another program")?;
+    wait_for(Duration::from_secs(3), "the edit to show", || {
+        xattr(&world.m("bin/edited"), KEY).is_err()
+    })?;
+    // A copy in the store keeps it, until its content changes.
+    common::chmod(world.m("vol/b"), 0o755)?;
+    ensure!(
+        exists(world.at("vol/data/vol/b")) || exists(world.at("vol/vol/b")),
+        "copied up"
+    );
+    same(xattr(&world.m("vol/b"), KEY)?, value, "copied up")?;
+    fs::write(world.m("vol/b"), "changed")?;
+    ensure!(xattr(&world.m("vol/b"), KEY).is_err(), "written to");
+    // A list that cannot be read is an error, with its line.
+    world.stop()?;
+    world.put("list", "nonsense\n")?;
+    let refused = world.start().err().context("mounted with a bad list")?;
+    ensure!(format!("{refused:#}").contains("line 1"), "{refused:#}");
+    Ok(())
 }

@@ -29,9 +29,7 @@ fn start(site: &Site, spec: &Spec, prepare: impl FnOnce(&mut Xcatd)) -> (Node, X
 
 /// Waits for messages, in order.
 fn says(node: &mut Node, messages: &[&str]) {
-    for message in messages {
-        node.wait_console(message, SOON).unwrap();
-    }
+    node.wait_in_order(messages, SOON).unwrap();
 }
 
 /// The node is there, and its rules are in force.
@@ -145,9 +143,39 @@ fn answers_that_cannot_be_followed(site: &Site) {
     says(&mut node, &["the answer is not whole"]);
     server.set_manner(Manner::Close);
     says(&mut node, &["it hangs up without an answer"]);
+    server.set_manner(Manner::Hang);
+    says(&mut node, &["it does not answer"]);
     server.set_tables(Tables::new("n04", &table(), &[]).unwrap());
     server.set_manner(Manner::Good);
     works(&mut node);
+}
+
+/// Stock servers keep a connection for a further request; and one that hangs is given up within the limit.
+fn connections_that_stay(site: &Site) {
+    let spec = Spec::bare(7)
+        .with("statelite.nfsopts=noatime,nosuid,nodev MNTOPTS=nosuid,nodev,noexec,relatime");
+    let stay = |server: &mut Xcatd| server.set_manner(Manner::Stay);
+    let (mut node, server) = start(site, &spec, stay);
+    works(&mut node);
+    assert_eq!(server.asked(), ["litefile", "litetree"]);
+    assert_eq!(server.told(), ["installstatus netbooting"]);
+    let console = node.console().text();
+    assert!(!console.contains("waiting for the policy"), "{console}");
+    drop(node);
+
+    server.set_manner(Manner::Hang);
+    let mut node = site
+        .boot(&spec.with("statelite.timeout=4 nonodestatus"))
+        .unwrap();
+    says(
+        &mut node,
+        &[
+            "it does not answer (given up after ",
+            "going on with the policy saved at an earlier boot",
+        ],
+    );
+    works(&mut node);
+    assert_eq!(server.told().len(), 1, "it told its state");
 }
 
 fn wrong_statemnt(site: &Site) {
@@ -177,6 +205,16 @@ fn wrong_statemnt(site: &Site) {
 }
 
 fn wrong_words(site: &Site) {
+    let spec = Spec::bare(6).with("statelite.nfsopts=banana=1");
+    let mut node = site.boot(&spec).unwrap();
+    says(
+        &mut node,
+        &[
+            "booting has failed: the image 10.77.0.2:/rootimg: mount option banana=1: ",
+            "Unknown parameter 'banana'",
+        ],
+    );
+    drop(node);
     let spec = Spec::bare(6).with("statelite.colour=red statelite.mode=banana statelite.timeout=x");
     let mut node = site.boot(&spec).unwrap();
     says(
@@ -216,6 +254,7 @@ fn what_the_management_server_can_do_wrong() {
             certificates,
             refusals_and_rows_of_others,
             answers_that_cannot_be_followed,
+            connections_that_stay,
             wrong_statemnt,
             wrong_words,
         ] {
@@ -223,7 +262,7 @@ fn what_the_management_server_can_do_wrong() {
             scope.spawn(move || case(site));
         }
     });
-    eprintln!("six nodes: {:.0} s", begin.elapsed().as_secs_f64());
+    eprintln!("seven nodes: {:.0} s", begin.elapsed().as_secs_f64());
 }
 
 /// Reads every file of the image over and over, from the server, and writes a line for each and one for each failure.

@@ -29,6 +29,10 @@ const WORK: [&str; 9] = [
     "for i in $(seq 20); do /bin/true; stat /usr/bin/ls >/dev/null; done",
 ];
 
+/// The manager of root's logins ends ten seconds after the last; it is no part of the next phase.
+const LOGGED_OUT: &str =
+    "for i in $(seq 60); do systemctl -q is-active user@0.service || break; sleep .5; done";
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Outcome {
@@ -68,6 +72,7 @@ pub fn run(mode: &Mode, nfs: Nfs, kernel: Kernel, idle: u64) -> Result<Outcome> 
     let before = read(&mut node)?;
     work(&mut node)?;
     phases.push(read(&mut node)?.since(&before, "work"));
+    node.check(LOGGED_OUT)?;
     phases.push(within(&mut node, "policy", "policy paths", 0)?.0);
     let (phase, last) = within(&mut node, &idle.to_string(), "idle", idle)?;
     phases.push(phase);

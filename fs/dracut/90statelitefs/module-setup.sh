@@ -20,6 +20,9 @@ installkernel() {
 install() {
     inst_binary "$(command -v statelitefs)" /usr/bin/statelitefs
     inst_simple /etc/statelite/ca.pem
+    # File capabilities of the image, which this runs in; NFS does not carry them.
+    mkdir -p "$initdir/etc/statelite"
+    statelitefs capabilities / > "$initdir/etc/statelite/capabilities" || return 1
     inst_multiple -o sh
     inst_hook cmdline 05 "$moddir/claim-root.sh"
     inst_hook pre-mount 05 "$moddir/mount-root.sh"

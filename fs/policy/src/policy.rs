@@ -134,6 +134,10 @@ impl Verdict {
 
     /// Warns about persistent rules without a store: xCAT makes them silently volatile (facts §2).
     fn homeless(&mut self, rules: &[Rule], statemnt: Option<&Source>, node: &NodeIdentity) {
+        if node.name.is_empty() {
+            // The rules of an image: each of its nodes may have one.
+            return;
+        }
         let mut persistent = rules
             .iter()
             .filter(|rule| rule.placement == Placement::Persistent);

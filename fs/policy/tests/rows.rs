@@ -294,6 +294,13 @@ fn persistent_without_a_store_is_odd() {
             "litefile.csv:2: column options: node cn1 has no statemnt to keep persistent paths in (2 of them, /a the first)"
         ]
     );
+    let image = NodeIdentity::default();
+    let tables = Tables {
+        litefile: Some(("litefile.csv", b"#image,file,options\nALL,/a,persistent\n")),
+        ..Tables::default()
+    };
+    let policy = statelite_policy::build(&tables, &image, Dialect::Current).unwrap();
+    assert_eq!(policy.warnings, [], "the nodes of an image may have one");
 }
 
 #[test]

@@ -70,6 +70,7 @@ fn serve(
     raise_limits();
     let resolver = Resolver::new(&order.network);
     let ca = std::fs::read(Path::new("/").join(crate::initramfs::CA)).ok();
+    let capabilities = std::fs::read(Path::new("/").join(crate::initramfs::CAPABILITIES)).ok();
     let tables = match &line.policy {
         PolicyFrom::Tables(dir) => Some(views::read_tables(dir)?),
         PolicyFrom::Server => None,
@@ -88,7 +89,11 @@ fn serve(
     let mounter = Mounter::new(resolver)?;
     private::enter(local)?;
     let gather = Gather { line, mounter, ca };
-    let args = gather_all(&gather, order, tables, talk)?;
+    let mut args = gather_all(&gather, order, tables, talk)?;
+    if let Some(list) = capabilities {
+        std::fs::write(at::CAPABILITIES, list).context(at::CAPABILITIES)?;
+        args.capabilities = Some(at::CAPABILITIES.into());
+    }
     let running = start(args, &outside, &order.newroot)?;
     log::leave_console();
     talk.say(&Word::Ready)?;

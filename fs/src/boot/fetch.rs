@@ -8,18 +8,24 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use statelite_policy::wire::{RESPONSE_MAX, Request, Response, WireError};
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use timed::Timed;
 
 /// How long the server may be silent.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a whole answer may take.
+/// How long a question and its whole answer may take.
 const WHOLE: Duration = Duration::from_secs(120);
+/// The element that ends an answer.
+const DONE: &[u8] = b"<serverdone";
+/// Where that element's response ends.
+const RESPONSE_END: &[u8] = b"</xcatresponse>";
 
 /// Asks for the lines of `node`, or of whom the server takes this node for if that is not known.
+/// `limit` is for all addresses together, each having its share of what is left.
 ///
 /// # Errors
 /// No connection, a certificate that is refused, a refusal, an answer that is cut or empty:
@@ -29,11 +35,17 @@ pub fn lines(
     addresses: &[IpAddr],
     config: &Arc<ClientConfig>,
     node: Option<&str>,
+    limit: Option<Duration>,
 ) -> anyhow::Result<Lines> {
+    let end = limit.map(|limit| Instant::now() + limit);
     let mut last = None;
-    for address in addresses {
+    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let address = SocketAddr::new(*address, server.port);
-        match from(server, address, config, node) {
+        let share = end.map(|end| {
+            let now = Instant::now();
+            now + end.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX)
+        });
+        match from(server, address, config, node, share) {
             Ok(lines) => return Ok(lines),
             Err(e) => last = Some(e),
         }
@@ -47,8 +59,9 @@ fn from(
     address: SocketAddr,
     config: &Arc<ClientConfig>,
     node: Option<&str>,
+    end: Option<Instant>,
 ) -> anyhow::Result<Lines> {
-    let answer = ask(server, address, config, "litefile")?;
+    let answer = ask(server, address, config, "litefile", end)?;
     let node = match node {
         Some(node) => node.to_owned(),
         None => taken_for(&answer).context("this node's name is not known (NODE= is missing)")?,
@@ -58,7 +71,7 @@ fn from(
             .lines(&node)
             .map_err(|e| explain(e, &answer, &node))?,
     );
-    let answer = ask(server, address, config, "litetree")?;
+    let answer = ask(server, address, config, "litetree", end)?;
     let litetree = match answer.lines(&node) {
         Ok(lines) => owned(lines),
         // A site without trees; but not one that takes us for somebody else.
@@ -107,11 +120,12 @@ fn ask(
     address: SocketAddr,
     config: &Arc<ClientConfig>,
     command: &str,
+    end: Option<Instant>,
 ) -> anyhow::Result<Response> {
-    let tcp = TcpStream::connect_timeout(&address, CONNECT)
+    let whole = Instant::now() + WHOLE;
+    let end = end.map_or(whole, |end| end.min(whole));
+    let tcp = Timed::connect(&address, CONNECT, SILENCE, end)
         .with_context(|| format!("no connection to {address}"))?;
-    tcp.set_read_timeout(Some(SILENCE))?;
-    tcp.set_write_timeout(Some(SILENCE))?;
     let name = ServerName::try_from(server.name.clone())
         .unwrap_or_else(|_| ServerName::from(address.ip()));
     let tls = ClientConnection::new(Arc::clone(config), name)?;
@@ -124,25 +138,42 @@ fn ask(
     Response::parse(&text).context("the answer is not whole, or is none of xCAT's")
 }
 
-/// Reads up to the end, or to the element that ends an answer.
-fn read_answer(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> std::io::Result<String> {
-    let end = Instant::now() + WHOLE;
+/// Reads up to the element that ends an answer, or to the end: a stock server keeps the connection for some time
+/// after its answer, for a further request.
+fn read_answer(stream: &mut StreamOwned<ClientConnection, Timed>) -> std::io::Result<String> {
     let mut text = Vec::new();
     let mut buffer = vec![0; 16 * 1024];
+    let mut done = None;
     loop {
-        match stream.read(&mut buffer) {
+        let length = match stream.read(&mut buffer) {
             Ok(0) => break,
-            Ok(length) => text.extend_from_slice(buffer.get(..length).unwrap_or_default()),
+            Ok(length) => length,
             // Stock servers close without saying so in TLS.
             Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => break,
             Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset && !text.is_empty() => break,
             Err(e) => return Err(e),
+        };
+        let new = text.len().saturating_sub(DONE.len());
+        text.extend_from_slice(buffer.get(..length).unwrap_or_default());
+        done = done.or_else(|| find(&text, DONE, new));
+        if done.is_some_and(|done| find(&text, RESPONSE_END, done).is_some()) {
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+            break;
         }
-        if text.len() > RESPONSE_MAX || Instant::now() > end {
+        if text.len() > RESPONSE_MAX {
             return Err(std::io::Error::other("the answer does not end"));
         }
     }
     String::from_utf8(text).map_err(std::io::Error::other)
+}
+
+/// Where `what` begins in `text`, not before `from`.
+fn find(text: &[u8], what: &[u8], from: usize) -> Option<usize> {
+    let rest = text.get(from..)?;
+    rest.windows(what.len())
+        .position(|here| here == what)
+        .map(|at| from + at)
 }
 
 fn advise(error: std::io::Error) -> anyhow::Error {
@@ -182,6 +213,8 @@ pub fn server(given: Option<&Host>) -> anyhow::Result<&Host> {
         ),
     }
 }
+
+mod timed;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,11 @@
 //! Everything a node's root is made of: the image, its persistent store, its policy, its trees.
 //! Each is waited for; [`super::retry`] says so on the console.
 
+use super::cmdline::address::Host;
 use super::cmdline::{CommandLine, Mode, PolicyFrom};
 use super::fetch;
 use super::links::options;
-use super::mounts::{Mounter, undo};
+use super::mounts::{Mounter, Refused, undo};
 use super::net::Network;
 use super::nfs::{MERGED, Options, READ_ONLY, STORE};
 use super::retry::Retry;
@@ -62,7 +63,7 @@ impl Gather<'_> {
             Mode::Fuse => self.read_only(&self.line.image_options),
             Mode::Links => options::image(self.line),
         };
-        self.until(&format!("the image {source}"), self.line.timeout, || {
+        self.until(&format!("the image {source}"), self.line.timeout, |_| {
             self.mounter.mount(source, &options, target)
         })
     }
@@ -72,19 +73,22 @@ impl Gather<'_> {
         Options::merge(&usual, &[given, &self.line.nfs_options])
     }
 
+    /// Tries until it works; each try is told how long it may take.
     fn until<T>(
         &self,
         what: &str,
         limit: Option<Duration>,
-        mut attempt: impl FnMut() -> anyhow::Result<T>,
+        mut attempt: impl FnMut(Option<Duration>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let mut retry = Retry::new(what, limit);
         loop {
-            match attempt() {
+            match attempt(retry.left()) {
                 Ok(result) => {
                     retry.succeeded();
                     return Ok(result);
                 }
+                // A mount option that the kernel does not take will not be taken later.
+                Err(e) if e.is::<Refused>() => return Err(e.context(what.to_owned())),
                 Err(e) => retry.failed(&e)?,
             }
         }
@@ -107,11 +111,13 @@ impl Gather<'_> {
         self.until(
             &format!("the persistent store {own}"),
             self.line.timeout,
-            || {
+            |_| {
                 // A stock node makes its directory at every boot.
-                let fuse = self.line.mode == Mode::Fuse;
-                if fuse && self.mounter.mount(&own, &options, target).is_ok() {
-                    return Ok(());
+                if self.line.mode == Mode::Fuse {
+                    match self.mounter.mount(&own, &options, target) {
+                        Err(e) if !e.is::<Refused>() => {}
+                        other => return other,
+                    }
                 }
                 // The first boot, or no store at all.
                 self.make_own(statemnt, &options, node, target)?;
@@ -138,7 +144,7 @@ impl Gather<'_> {
         };
         let options = self.store_options();
         let what = format!("the persistent store {statemnt}");
-        self.until(&what, self.line.timeout, || {
+        self.until(&what, self.line.timeout, |_| {
             self.mounter.mount(statemnt, &options, target)
         })?;
         Ok(true)
@@ -173,24 +179,22 @@ impl Gather<'_> {
     /// The policy's lines: from the server, else those saved in `store`.
     ///
     /// # Errors
-    /// Given up, and nothing saved.
+    /// Given up, or nothing to ask with; and nothing saved.
     pub fn lines(&self, node: Option<&str>, store: Option<&Path>) -> anyhow::Result<Lines> {
-        let server = fetch::server(self.line.server.as_ref())?;
-        if self.ca.is_none() {
-            tracing::warn!(
-                "no authority's certificate in the initramfs (--ca): whoever answers at {server} is believed"
-            );
-        }
-        let config = tls::config(self.ca.as_deref())?;
         let saved = match (store, node) {
-            (Some(store), Some(node)) => saved::load(store, node),
+            (Some(store), Some(node)) => self.saved(store, node),
             _ => Err(anyhow::anyhow!("there is no persistent store")),
         };
         let limit = match &saved {
             Ok(_) => Some(self.line.timeout.unwrap_or(BEFORE_SAVED)),
             Err(_) => self.line.timeout,
         };
-        let asked = self.until("the policy", limit, || self.ask(&config, node));
+        // What is wrong with the initramfs or the command line does not mend itself: it is not waited for.
+        let asked = self.asking().and_then(|(server, config)| {
+            self.until("the policy", limit, |left| {
+                self.ask(server, &config, node, left)
+            })
+        });
         match (asked, saved) {
             (Ok(lines), _) => {
                 if let Some(store) = store
@@ -209,19 +213,50 @@ impl Gather<'_> {
         }
     }
 
-    fn ask(&self, config: &Arc<ClientConfig>, node: Option<&str>) -> anyhow::Result<Lines> {
+    /// Whom to ask, and how.
+    fn asking(&self) -> anyhow::Result<(&Host, Arc<ClientConfig>)> {
         let server = fetch::server(self.line.server.as_ref())?;
-        let addresses = self.mounter.lookup(&server.name)?;
-        let lines = fetch::lines(server, &addresses, config, node)?;
-        // What cannot be followed is no policy, and may be put right on the server.
+        if self.ca.is_none() {
+            tracing::warn!(
+                "no authority's certificate in the initramfs (--ca): whoever answers at {server} is believed"
+            );
+        }
+        let config = tls::config(self.ca.as_deref())
+            .with_context(|| format!("/{} in the initramfs", crate::initramfs::CA))?;
+        Ok((server, config))
+    }
+
+    /// The policy saved in `store`, if this program can follow it with this command line.
+    fn saved(&self, store: &Path, node: &str) -> anyhow::Result<Lines> {
+        let lines = saved::load(store, node)?;
+        self.follow(&lines)
+            .context("the saved policy cannot be followed")?;
+        Ok(lines)
+    }
+
+    /// Whether every line can be followed.
+    fn follow(&self, lines: &Lines) -> anyhow::Result<()> {
         let litefile = lines.litefile.join("\n");
         let litetree = lines.litetree.join("\n");
         statelite_policy::lines::build(
             ("litefile", &litefile),
             ("litetree", &litetree),
             self.line.dialect,
-        )
-        .with_context(|| {
+        )?;
+        Ok(())
+    }
+
+    fn ask(
+        &self,
+        server: &Host,
+        config: &Arc<ClientConfig>,
+        node: Option<&str>,
+        limit: Option<Duration>,
+    ) -> anyhow::Result<Lines> {
+        let addresses = self.mounter.lookup(&server.name)?;
+        let lines = fetch::lines(server, &addresses, config, node, limit)?;
+        // What cannot be followed is no policy, and may be put right on the server.
+        self.follow(&lines).with_context(|| {
             format!("management server {server} gives a policy that cannot be followed")
         })?;
         Ok(lines)
@@ -236,7 +271,7 @@ impl Gather<'_> {
                 Mode::Links => options::trees(self.line),
             };
             let limit = self.line.timeout.unwrap_or(BEFORE_LEAVING_OUT);
-            let mounted = self.until(&format!("the tree {source}"), Some(limit), || {
+            let mounted = self.until(&format!("the tree {source}"), Some(limit), |_| {
                 self.mounter.mount(source, &options, &target)
             });
             if let Err(e) = mounted {
@@ -252,3 +287,6 @@ impl Gather<'_> {
         matches!(self.line.policy, PolicyFrom::Tables(_))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@
 //! | [`net`] | how the network comes up, and what address a name has |
 //! | [`gather`] | what the root is made of, and how it is waited for |
 //! | [`mounts`], [`nfs`], [`probe`] | how image, trees and stores are mounted |
+//! | [`status`] | how the management server is told that the node boots |
 //! | [`fetch`], [`tls`], [`saved`] | how the policy is asked for, and kept for worse times |
 //! | [`daemon`], [`private`], [`protect`], [`views`] | the daemon of the root, and what it sees |
 //! | [`talk`] | what it and the process that starts it say to each other |
@@ -34,6 +35,7 @@ pub mod protect;
 pub mod retry;
 pub mod saved;
 pub mod start;
+pub mod status;
 pub mod switch_root;
 pub mod talk;
 pub mod tls;

@@ -8,8 +8,8 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_bind, move_mount,
+    FsMountFlags, FsOpenFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, mount_bind, move_mount,
 };
 use statelite_policy::Source;
 use std::net::IpAddr;
@@ -65,6 +65,14 @@ impl Mounter {
                 if !alive.contains(address) {
                     continue;
                 }
+                let fs = match prepare(source, options, &version, *address) {
+                    Ok(fs) => fs,
+                    Err(e) if e.is::<Refused>() => return Err(e),
+                    Err(e) => {
+                        errors.push(format!("NFS {version} from {address}: {e:#}"));
+                        continue;
+                    }
+                };
                 // The kernel would wait for minutes.
                 if let Err(e) = probe::answers(options, &version, *address) {
                     errors.push(format!("NFS {version} from {address}: {e}"));
@@ -72,7 +80,7 @@ impl Mounter {
                     alive.retain(|one| one != address || !e.of_host());
                     continue;
                 }
-                let result = nfs(source, options, &version, *address).and_then(|mount| {
+                let result = create(&fs, options).and_then(|mount| {
                     move_mount(
                         &mount,
                         "",
@@ -126,8 +134,8 @@ impl Mounter {
     }
 }
 
-/// An NFS mount that is mounted nowhere yet.
-fn nfs(
+/// All that the kernel has to know of an NFS mount; no server is asked yet.
+fn prepare(
     source: &Source,
     options: &Options,
     version: &str,
@@ -147,22 +155,55 @@ fn nfs(
         ..source.clone()
     };
     fsconfig_set_string(&fs, "source", place.to_string())?;
+    set_options(&fs, options, version, address)?;
+    Ok(fs)
+}
+
+/// The mount, which is mounted nowhere yet.
+fn create(fs: &OwnedFd, options: &Options) -> anyhow::Result<OwnedFd> {
+    fsconfig_create(fs).map_err(|e| said(fs, e))?;
+    Ok(fsmount(
+        fs,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        options.attributes(),
+    )?)
+}
+
+/// Tells the kernel the options; it looks at each before it talks to the server.
+fn set_options(
+    fs: &OwnedFd,
+    options: &Options,
+    version: &str,
+    address: IpAddr,
+) -> anyhow::Result<()> {
     for (key, value) in options.for_kernel(version, address) {
         let set = match &value {
-            Some(value) => fsconfig_set_string(&fs, &key, value),
-            None => fsconfig_set_flag(&fs, &key),
+            Some(value) => fsconfig_set_string(fs, &key, value),
+            None => fsconfig_set_flag(fs, &key),
         };
-        set.map_err(|e| said(&fs, e))
-            .with_context(|| format!("option {key}={}", value.unwrap_or_default()))?;
+        set.map_err(|e| {
+            let why = said(fs, e);
+            let word = value.map_or(key.clone(), |value| format!("{key}={value}"));
+            // Not what was asked for, but one of several that are tried.
+            let ours = key == "addr" || key == "vers" && options.version.is_none();
+            match e {
+                Errno::INVAL | Errno::RANGE | Errno::OPNOTSUPP if !ours => {
+                    Refused(format!("mount option {word}: {why:#}")).into()
+                }
+                _ => why.context(format!("mount option {word}")),
+            }
+        })?;
     }
     if options.read_only {
-        fsconfig_set_flag(&fs, "ro").map_err(|e| said(&fs, e))?;
+        fsconfig_set_flag(fs, "ro").map_err(|e| said(fs, e))?;
     }
-    fsconfig_create(&fs).map_err(|e| said(&fs, e))?;
-    let mut attributes = MountAttrFlags::empty();
-    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, options.read_only);
-    Ok(fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+    Ok(())
 }
+
+/// An option that this kernel does not take: no server can mend that.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
 
 /// What the kernel says about a failure.
 fn said(fs: impl AsFd, error: Errno) -> anyhow::Error {

@@ -28,6 +28,8 @@ pub mod at {
     pub const MNT: &str = "/views/.statelite/mnt";
     /// Where the persistent store is mounted.
     pub const PERSISTENT: &str = "/views/.statelite/persistent";
+    /// File capabilities of the image.
+    pub const CAPABILITIES: &str = "/capabilities";
     /// Tables of a node that asks no server.
     pub const TABLES: &str = "/tables";
 }

@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Programs of ONC RPC.
 const NFS: u32 = 100_003;
 const PORT_MAPPER: u32 = 100_000;
+const PORT_MAPPER_PORT: u16 = 111;
 
 /// Why there is no use in mounting now.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +39,14 @@ pub enum NoAnswer {
 }
 
 impl NoAnswer {
-    /// Whether other ports of this host are as silent.
+    /// Whether it is the same for other versions: the host is silent, or its NFS server hangs, which has one port for
+    /// all versions. A port mapper that hangs says nothing about version 4.
     pub fn of_host(&self) -> bool {
-        matches!(self, Self::Silent(..) | Self::Unreachable(_))
+        match self {
+            Self::Silent(..) | Self::Unreachable(_) => true,
+            Self::Hangs(port, _) => *port != PORT_MAPPER_PORT,
+            Self::Refused(_) | Self::Other(..) => false,
+        }
     }
 }
 
@@ -85,7 +91,7 @@ fn first_asked(options: &Options, version: &str) -> Option<Service> {
             version: major,
         },
         (_, None) => Service {
-            port: 111,
+            port: PORT_MAPPER_PORT,
             program: PORT_MAPPER,
             version: 2,
         },
@@ -181,6 +187,8 @@ mod tests {
         // The kernel takes the connection; nobody reads.
         let hangs = ask(service, address.ip(), short).unwrap_err();
         assert!(hangs.to_string().contains("the server hangs"), "{hangs:#}");
+        assert!(hangs.of_host(), "it would be asked again for each version");
+        assert!(!NoAnswer::Hangs(PORT_MAPPER_PORT, 5).of_host());
         let _unread = listener.accept().unwrap();
 
         let answering = std::thread::spawn(move || {

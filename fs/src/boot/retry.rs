@@ -9,6 +9,9 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// The same trouble is told again after this time.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 
+/// However little time is left, a try has this long: it is to fail for a reason of its own.
+const LEAST: Duration = Duration::from_secs(1);
+
 /// One thing that is tried until it succeeds.
 #[derive(Debug)]
 pub struct Retry {
@@ -38,6 +41,12 @@ impl Retry {
             pause: FIRST,
             told: None,
         }
+    }
+
+    /// The time that a try which begins now may take; none without a limit.
+    pub fn left(&self) -> Option<Duration> {
+        let limit = self.limit?;
+        Some(limit.saturating_sub(self.since.elapsed()).max(LEAST))
     }
 
     /// Tells of a failure, and waits.
@@ -81,5 +90,19 @@ impl Retry {
                 self.since.elapsed().as_secs()
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_try_has_what_is_left_but_a_second_at_least() {
+        assert_eq!(Retry::new("x", None).left(), None);
+        let minute = Duration::from_secs(60);
+        let left = Retry::new("x", Some(minute)).left().unwrap();
+        assert!(left <= minute && left > LEAST);
+        assert_eq!(Retry::new("x", Some(Duration::ZERO)).left(), Some(LEAST));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::cmdline::{CommandLine, Mode, WordError};
 use super::talk::{Order, Talk, Word};
-use super::{gather, init, linked, net};
+use super::{gather, init, linked, net, status};
 use anyhow::{Context as _, bail};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -22,6 +22,7 @@ pub fn root(line: &CommandLine, text: &str, newroot: &Path) -> anyhow::Result<()
     }
     let network = net::up(line)?;
     take_name(line, &network);
+    status::tell(line, &network);
     if line.mode == Mode::Links {
         return linked::root(line, &network, newroot);
     }

@@ -91,6 +91,7 @@ fn absolute(args: &mut MountArgs) -> anyhow::Result<()> {
         &mut args.persistent,
         &mut args.local,
         &mut args.views,
+        &mut args.capabilities,
         &mut args.log,
     ] {
         path.iter_mut().for_each(fix);

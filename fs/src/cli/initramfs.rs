@@ -43,6 +43,9 @@ pub struct InitramfsArgs {
     /// Tables for `statelite.policy=file:/etc/statelite/tables`
     #[arg(long, value_name = "DIR")]
     pub tables: Option<PathBuf>,
+    /// The image on this machine's disk: its file capabilities, which NFS does not carry, go along
+    #[arg(long, value_name = "DIR")]
+    pub image: Option<PathBuf>,
     /// This program, linked statically [default: the running one]
     #[arg(long, value_name = "FILE")]
     pub binary: Option<PathBuf>,
@@ -77,6 +80,7 @@ pub fn run(args: InitramfsArgs) -> anyhow::Result<()> {
         busybox: args.busybox,
         ca: args.ca,
         tables: args.tables,
+        image: args.image,
     })?;
     let mut name = args.output.clone().into_os_string();
     name.push(".new");
@@ -88,6 +92,17 @@ pub fn run(args: InitramfsArgs) -> anyhow::Result<()> {
         let _ = std::fs::remove_file(&new);
     }
     written
+}
+
+/// Prints the file capabilities of the image at `root`.
+///
+/// # Errors
+/// A directory that cannot be read; standard output that takes nothing.
+pub fn capabilities(root: &std::path::Path) -> anyhow::Result<()> {
+    let list = crate::initramfs::capabilities::list(root)?;
+    std::io::stdout()
+        .write_all(&list)
+        .context("standard output")
 }
 
 fn write(

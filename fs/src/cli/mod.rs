@@ -65,11 +65,24 @@ pub enum Command {
     ///
     /// It holds this program as /init, the kernel modules it needs, and nothing else.
     Initramfs(initramfs::InitramfsArgs),
+    /// List the file capabilities of an image, for nodes that get it over NFS
+    ///
+    /// NFS does not carry them. The list belongs at /etc/statelite/capabilities of the initramfs; what builds one (dracut,
+    /// initramfs-tools, `initramfs --image`) puts it there.
+    Capabilities(CapabilitiesArgs),
     /// Write man pages and shell completions
     Docs(DocsArgs),
     /// The daemon itself; settings come from standard input
     #[command(hide = true)]
     Serve,
+}
+
+/// Arguments of `capabilities`.
+#[derive(Debug, Args)]
+pub struct CapabilitiesArgs {
+    /// The image's root directory, on a file system of this machine
+    #[arg(value_name = "ROOT")]
+    pub root: PathBuf,
 }
 
 /// Arguments of `umount`.
@@ -206,6 +219,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Initramfs(args) => initramfs::run(args),
+        Command::Capabilities(args) => initramfs::capabilities(&args.root),
         Command::Docs(args) => docs::write(&args.dir),
     }
 }

@@ -125,6 +125,10 @@ pub struct MountArgs {
     #[arg(long, value_name = "DIR", help_heading = "Layers")]
     pub views: Option<PathBuf>,
 
+    /// File capabilities of the image, as `statelitefs capabilities` lists them, if its server carries none
+    #[arg(long, value_name = "FILE", help_heading = "Layers")]
+    pub capabilities: Option<PathBuf>,
+
     /// How soon edits of image and trees show [default: live]
     #[arg(long, value_name = "WHEN", help_heading = "Layers")]
     pub freshness: Option<Freshness>,
@@ -156,6 +160,10 @@ pub struct MountArgs {
     /// Directory descriptors kept open [default: 1024]
     #[arg(long, value_name = "N", help_heading = "Running", value_parser = count(1, 100_000))]
     pub dir_fds: Option<usize>,
+
+    /// Files of layers on a server kept open for half a minute after their last use; 0 for none [default: 512]
+    #[arg(long, value_name = "N", help_heading = "Running", value_parser = count(0, 100_000))]
+    pub kept_files: Option<usize>,
 
     /// File the daemon logs to [default: beside the control socket]
     #[arg(long, value_name = "FILE", help_heading = "Running")]
@@ -247,6 +255,7 @@ impl MountArgs {
             persistent: self.persistent.or(base.persistent),
             local: self.local.or(base.local),
             views: self.views.or(base.views),
+            capabilities: self.capabilities.or(base.capabilities),
             freshness: self.freshness.or(base.freshness),
             policy: self.policy.over(base.policy),
             foreground: self.foreground || base.foreground,
@@ -255,6 +264,7 @@ impl MountArgs {
             stack_depth: self.stack_depth.or(base.stack_depth),
             threads: self.threads.or(base.threads),
             dir_fds: self.dir_fds.or(base.dir_fds),
+            kept_files: self.kept_files.or(base.kept_files),
             log: self.log.or(base.log),
             fsname: self.fsname.or(base.fsname),
             read_only: self.read_only || base.read_only,

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Longest request, in bytes: a reload with some thousand rules on the command line fits.
 const MAX_REQUEST: u64 = 4 << 20;
+/// Requests that are answered at the same time.
+const AT_A_TIME: usize = 4;
 /// How long a client may take to send its request or take its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -74,8 +76,21 @@ impl Listener {
         &self.path
     }
 
-    /// Answers requests, one at a time, until the process ends.
+    /// Answers requests until the process ends, up to [`AT_A_TIME`] at a time: a reload or `explain` that waits for a
+    /// server that is gone does not keep `status` from telling so.
     pub fn serve(&self, controlled: &Controlled) {
+        std::thread::scope(|scope| {
+            for _ in 1..AT_A_TIME {
+                let thread = std::thread::Builder::new().name("control".to_owned());
+                if let Err(e) = thread.spawn_scoped(scope, || self.serve_in_turn(controlled)) {
+                    tracing::warn!("control socket: one thread less: {e}");
+                }
+            }
+            self.serve_in_turn(controlled);
+        });
+    }
+
+    fn serve_in_turn(&self, controlled: &Controlled) {
         for stream in self.socket.incoming() {
             let served = stream.and_then(|stream| serve_one(&stream, controlled));
             if let Err(e) = served {

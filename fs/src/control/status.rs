@@ -33,6 +33,8 @@ pub struct Status {
     pub open_handles: usize,
     /// Cached directory descriptors.
     pub dir_fds: usize,
+    /// Files of layers on a server kept open.
+    pub kept_files: usize,
     /// Resident memory of the daemon in bytes.
     pub rss_bytes: u64,
     /// Layers and stores, in search order.
@@ -86,6 +88,7 @@ impl Status {
             forgotten: overlay.nodes.forgotten(),
             open_handles: overlay.handles.len(),
             dir_fds: overlay.fds.len(),
+            kept_files: overlay.kept.len(),
             rss_bytes: rss_bytes(),
             layers: layers
                 .map(|(layer, writable)| layer_status(layer, writable))
@@ -108,10 +111,11 @@ impl Status {
         );
         let _ = writeln!(
             out,
-            "  {} nodes, {} open handles, {} directory descriptors, {} KiB resident, {} threads, passthrough {}",
+            "  {} nodes, {} open handles, {} directory descriptors, {} kept files, {} KiB resident, {} threads, passthrough {}",
             self.nodes,
             self.open_handles,
             self.dir_fds,
+            self.kept_files,
             self.rss_bytes >> 10,
             self.threads,
             if self.passthrough { "on" } else { "off" }
@@ -181,6 +185,12 @@ impl Status {
                 "gauge",
                 "Cached directory descriptors",
                 self.dir_fds as u64,
+            ),
+            (
+                "kept_files",
+                "gauge",
+                "Files of layers on a server kept open",
+                self.kept_files as u64,
             ),
             (
                 "resident_bytes",

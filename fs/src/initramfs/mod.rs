@@ -5,6 +5,7 @@
 //! | [`archive`] | how files become a cpio archive |
 //! | [`modules`] | which module files a name stands for, and in what order they are loaded |
 //! | [`unpack`] | how compressed modules are read |
+//! | [`capabilities`] | which files of the image have capabilities |
 //! | [`elf`] | whether a program runs without libraries |
 //!
 //! The kernel unpacks the archive into memory and starts `/init`, which is this program; see
@@ -12,6 +13,7 @@
 //! files in their order, [`DRIVERS`] has lines of a device pattern and the files to load for it.
 
 pub mod archive;
+pub mod capabilities;
 pub mod elf;
 pub mod modules;
 pub mod unpack;
@@ -27,6 +29,8 @@ pub const LOAD: &str = "etc/statelite/modules";
 pub const DRIVERS: &str = "etc/statelite/drivers";
 /// The certificate of the authority that signed the management server's.
 pub const CA: &str = "etc/statelite/ca.pem";
+/// File capabilities of the image, which NFS does not carry.
+pub const CAPABILITIES: &str = "etc/statelite/capabilities";
 /// Tables of a node that asks no server.
 pub const TABLES: &str = "etc/statelite/tables";
 
@@ -80,6 +84,8 @@ pub struct Contents {
     pub ca: Option<PathBuf>,
     /// Directory with tables of a node that asks no server.
     pub tables: Option<PathBuf>,
+    /// The image, for its file capabilities.
+    pub image: Option<PathBuf>,
 }
 
 /// Puts the archive together.
@@ -105,6 +111,9 @@ pub fn build(contents: &Contents) -> anyhow::Result<Archive> {
     }
     if let Some(dir) = &contents.tables {
         add_tables(&mut archive, dir)?;
+    }
+    if let Some(image) = &contents.image {
+        archive.file(CAPABILITIES, 0o644, capabilities::list(image)?)?;
     }
     if let Some(dir) = &contents.modules_dir {
         add_modules(&mut archive, dir, &contents.modules)?;

@@ -65,6 +65,7 @@ impl Overlay {
         let copied = self.copy_file(store, &tmp, &body, &stat, amount);
         let placed = copied
             .and_then(|()| settle(store, &tmp, &stat, amount))
+            .and_then(|()| self.copy_capability(&body, store.work().as_fd(), &tmp))
             .and_then(|()| self.mark_origin(store, &tmp, node.identity))
             .and_then(|()| self.put_in_place(node, store, &parent, &tmp, &link, &stat));
         match placed {

@@ -1,8 +1,9 @@
-//! Descriptors of directories, kept in a bounded cache.
+//! What is remembered of directories: descriptors, in a bounded cache, and names (see [`super::names`]).
 //!
 //! Files are addressed by directory and name, so the number of descriptors does not grow with the
 //! number of files the kernel knows.
 
+use super::names::KnownNames;
 use crate::sys::Result;
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -24,6 +25,7 @@ pub enum FdKey {
 #[derive(Debug)]
 pub struct DirFds {
     cache: Mutex<LruCache<FdKey, (Arc<OwnedFd>, Instant)>>,
+    pub(super) names: KnownNames,
 }
 
 impl DirFds {
@@ -32,6 +34,7 @@ impl DirFds {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
         DirFds {
             cache: Mutex::new(LruCache::new(capacity)),
+            names: KnownNames::new(),
         }
     }
 
@@ -70,6 +73,7 @@ impl DirFds {
     /// Forgets all.
     pub fn clear(&self) {
         self.cache.lock().clear();
+        self.names.clear();
     }
 
     /// Number of cached descriptors.

@@ -1,12 +1,12 @@
 //! Reading and writing what is open without passthrough, and the calls the kernel never hands
 //! through.
 
+use super::Overlay;
 use super::copyup::Amount;
 use super::handles::{Content, FileHandle};
 use super::metrics::add;
 use super::node::{Body, Node};
 use super::view::View;
-use super::{Overlay, lower};
 use crate::sys::caller::Caller;
 use crate::sys::stat::{stat_at, stat_fd};
 use crate::sys::{Result, procfd};
@@ -216,13 +216,7 @@ impl Overlay {
         };
         let content = match body {
             Body::Lower { dir, name } => {
-                let fd =
-                    lower::open_file(&self.fds, &dir, &name, OFlags::RDONLY | OFlags::NONBLOCK)?;
-                let st = stat_fd(&fd)?;
-                if !st.is_file() || dir.layer.identity(&st) != handle.node.identity {
-                    return Err(Errno::STALE);
-                }
-                Content::Lower(Arc::new(fd))
+                Content::Lower(self.open_lower(&handle.node, &dir, &name)?)
             }
             Body::Upper { .. } => {
                 let region = handle.node.state.read().place.region.clone();

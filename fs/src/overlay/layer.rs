@@ -4,6 +4,7 @@
 //! symlinks, magic links and `..`: nothing inside a layer can lead outside it. What is mounted
 //! below a layer's root is not part of the layer.
 
+use super::caps::FileCaps;
 use super::ident::{self, LayerId};
 use super::metrics::Counters;
 use super::space::Space;
@@ -84,6 +85,8 @@ pub struct Layer {
     pub remote: bool,
     /// An image on which liteimg has run: its links into `.statelite/tmpfs` are looked through.
     pub processed: bool,
+    /// File capabilities that its server does not carry.
+    pub caps: FileCaps,
     /// Operations and bytes served from it.
     pub counters: Counters,
     root: OwnedFd,
@@ -145,6 +148,7 @@ impl Layer {
             dev: st.dev,
             remote: REMOTE_MAGIC.contains(&(magic & 0xffff_ffff)),
             processed,
+            caps: FileCaps::default(),
             counters: Counters::default(),
             root: root.fd,
             detached: root.detached,

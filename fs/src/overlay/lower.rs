@@ -67,6 +67,9 @@ pub fn stat_in(fds: &DirFds, dir: &LayerDir, name: &[u8]) -> Result<Option<Stat>
         Err(e) if is_absent(e) => return Ok(None),
         Err(e) => return Err(e),
     };
+    if fds.names.lacks(dir, &*fd, name) {
+        return Ok(None);
+    }
     count(&dir.layer.counters.lookups);
     match stat_at(&*fd, name) {
         Ok(st) if dir.layer.processed => {

@@ -7,10 +7,11 @@
 //! |---|---|
 //! | [`view`], [`region`] | which rule answers at a path, and from which layers |
 //! | [`layer`], [`lower`], [`store`], [`upper`] | how layers are read, how stores are written |
+//! | [`fds`], [`names`] | what is remembered of directories of layers |
 //! | [`ident`], [`node`], [`table`] | what number a file has, and how long it is remembered |
 //! | [`find`] | what a name in a directory is |
-//! | [`attr`], [`listing`], [`xattrs`] | what is shown of it |
-//! | [`opens`], [`io`] | how files are opened, read and written |
+//! | [`attr`], [`listing`], [`xattrs`], [`caps`] | what is shown of it |
+//! | [`opens`], [`kept`], [`io`] | how files are opened, kept open, read and written |
 //! | [`copyup`], [`create`], [`remove`], [`rename`], [`link`], [`change`] | what a change does |
 //! | [`concat`], [`seed`] | joined files, first content of opaque stores |
 //! | [`reload`], [`explain`] | another policy, and why a path looks as it does |
@@ -22,6 +23,7 @@
 //! a file is out of date (the kernel then looks the path up again by itself).
 
 pub mod attr;
+pub mod caps;
 pub mod change;
 pub mod concat;
 pub mod copy;
@@ -33,11 +35,13 @@ pub mod find;
 pub mod handles;
 pub mod ident;
 pub mod io;
+mod kept;
 pub mod layer;
 pub mod link;
 pub mod listing;
 pub mod lower;
 pub mod metrics;
+mod names;
 pub mod node;
 pub mod opens;
 pub mod region;
@@ -56,6 +60,7 @@ use crate::sys::Result;
 use crate::sys::stat::Time;
 use fds::DirFds;
 use handles::Handles;
+use kept::KeptFiles;
 use layer::LayerDir;
 use listing::Listing;
 use lru::LruCache;
@@ -80,6 +85,8 @@ pub struct Settings {
     pub passthrough_lower: bool,
     /// Directory descriptors kept open.
     pub dir_fds: usize,
+    /// Descriptors of files of layers on a server kept open; 0 for none.
+    pub kept_files: usize,
 }
 
 impl Default for Settings {
@@ -88,6 +95,7 @@ impl Default for Settings {
             passthrough_min: 128 * 1024,
             passthrough_lower: false,
             dir_fds: 1024,
+            kept_files: 512,
         }
     }
 }
@@ -99,6 +107,7 @@ pub struct Overlay {
     /// Nodes the kernel knows.
     pub nodes: NodeTable,
     pub(crate) fds: DirFds,
+    pub(crate) kept: KeptFiles,
     pub(crate) handles: Handles,
     pub(crate) settings: Settings,
     /// Recent listings of directories that are read without being opened.
@@ -137,6 +146,7 @@ impl Overlay {
             view: RwLock::new(Arc::new(view)),
             nodes: NodeTable::new(Arc::new(root)),
             fds: DirFds::new(settings.dir_fds),
+            kept: KeptFiles::new(settings.kept_files),
             handles: Handles::default(),
             settings,
             listings: Mutex::new(LruCache::new(

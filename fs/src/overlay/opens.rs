@@ -22,7 +22,7 @@ use super::layer::FOREVER;
 use super::metrics::count;
 use super::node::{Body, Node, Version};
 use super::region::Region;
-use super::{Overlay, concat, lower};
+use super::{Overlay, concat};
 use crate::sys::caller::Caller;
 use crate::sys::stat::{Stat, stat_fd};
 use crate::sys::{Result, procfd};
@@ -266,17 +266,7 @@ impl Overlay {
             OFlags::RDONLY
         };
         match node.body() {
-            Body::Lower { dir, name } => {
-                let fd = open_regular(
-                    |flags| lower::open_file(&self.fds, &dir, &name, flags),
-                    OFlags::RDONLY,
-                )?;
-                let st = stat_fd(&fd)?;
-                if dir.layer.identity(&st) != node.identity {
-                    return Err(Errno::STALE);
-                }
-                Ok(Content::Lower(Arc::new(fd)))
-            }
+            Body::Lower { dir, name } => Ok(Content::Lower(self.open_lower(node, &dir, &name)?)),
             Body::Upper { .. } => {
                 let store = region.store.as_ref().ok_or(Errno::STALE)?;
                 count(&store.layer.counters.opens);

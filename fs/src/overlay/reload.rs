@@ -127,6 +127,7 @@ impl Overlay {
         *self.view.write() = Arc::new(new);
         wait_for_users(&old);
         self.fds.clear();
+        self.kept.clear();
         self.listings.lock().clear();
         report.invalidated = self.invalidate(&changed, everything, kernel);
         Ok(report)

@@ -8,7 +8,7 @@ use super::copyup::Amount;
 use super::node::{Body, Node};
 use super::store::is_private_xattr;
 use super::view::View;
-use super::{Overlay, lower};
+use super::{Overlay, caps, lower};
 use crate::sys::caller::Caller;
 use crate::sys::stat::stat_at;
 use crate::sys::{Result, xattr};
@@ -33,6 +33,9 @@ impl Overlay {
             // The kernel asks for the ACL of every directory that somebody but its owner walks through, and lets
             // nobody pass if the answer is an error. NFS 4 is such a layer.
             Err(Errno::OPNOTSUPP) if key == ACL_ACCESS || key == ACL_DEFAULT => Err(Errno::NODATA),
+            Err(Errno::OPNOTSUPP | Errno::NODATA) if key == caps::KEY => self
+                .listed_capability(&*self.node(ino)?)?
+                .ok_or(Errno::NODATA),
             other => other,
         }
     }
@@ -42,10 +45,16 @@ impl Overlay {
     /// # Errors
     /// I/O errors of the layer.
     pub fn listxattr(&self, ino: u64) -> Result<Vec<u8>> {
-        let names = match self.on_shown(ino, |dir, name| xattr::list(dir, name)) {
-            Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(Vec::new()),
+        let mut names = match self.on_shown(ino, |dir, name| xattr::list(dir, name)) {
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Vec::new(),
             other => other?,
         };
+        if !names.split(|b| *b == 0).any(|name| name == caps::KEY)
+            && self.listed_capability(&*self.node(ino)?)?.is_some()
+        {
+            names.extend_from_slice(caps::KEY);
+            names.push(0);
+        }
         let shown = names
             .split_inclusive(|b| *b == 0)
             .filter(|name| !is_private_xattr(name));

@@ -20,6 +20,14 @@ pub struct RawEntry {
 /// # Errors
 /// As `open(2)` and `getdents64(2)`.
 pub fn read(dir: impl AsFd) -> Result<Vec<RawEntry>> {
+    Ok(read_up_to(dir, usize::MAX)?.unwrap_or_default())
+}
+
+/// All entries of `dir` (which may be `O_PATH`), without `.` and `..`; none if there are more than `most`.
+///
+/// # Errors
+/// As `open(2)` and `getdents64(2)`.
+pub fn read_up_to(dir: impl AsFd, most: usize) -> Result<Option<Vec<RawEntry>>> {
     let fd = rustix::fs::openat(
         dir,
         c".",
@@ -33,6 +41,9 @@ pub fn read(dir: impl AsFd) -> Result<Vec<RawEntry>> {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
+            if entries.len() >= most {
+                return Ok(None);
+            }
             entries.push(RawEntry {
                 name: name.into(),
                 kind: entry.file_type(),
@@ -40,5 +51,5 @@ pub fn read(dir: impl AsFd) -> Result<Vec<RawEntry>> {
             });
         }
     }
-    Ok(entries)
+    Ok(Some(entries))
 }

@@ -25,7 +25,7 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("noderes", "tftpserver", host),
     ("noderes", "xcatmaster", host),
     ("noderes", "nfsdir", directory),
-    ("noderes", "tftpdir", directory),
+    ("noderes", "tftpdir", tftpdir),
     ("noderes", "installnic", word),
     ("noderes", "primarynic", word),
     ("noderes", "netboot", loader),
@@ -37,7 +37,7 @@ pub const RULES: &[(&str, &str, Rule)] = &[
     ("site", "xcatdport", port),
     ("site", "httpmethod", httpmethod),
     ("site", "useflowcontrol", word),
-    ("site", "tftpdir", directory),
+    ("site", "tftpdir", tftpdir),
     ("site", "installdir", directory),
     ("site", "master", host),
     ("site", "statelitemode", mode),
@@ -143,6 +143,14 @@ fn directory(value: &str) -> Option<String> {
     dots.then(|| "\"..\" is not allowed in it".to_owned())
 }
 
+/// Below it files of nodes are written and removed, also in a directory `etc`.
+fn tftpdir(value: &str) -> Option<String> {
+    if value.split('/').all(|part| matches!(part, "" | ".")) {
+        return Some("it is the root of this host".to_owned());
+    }
+    directory(value)
+}
+
 fn number(value: &str) -> Option<String> {
     let good = value.len() <= 8 && value.bytes().all(|b| b.is_ascii_digit());
     (!good).then(|| "it is no number".to_owned())
@@ -214,6 +222,7 @@ mod tests {
             ("noderes", "nfsserver", "srv init=/bin/sh", "no host name"),
             ("noderes", "nfsdir", "install", "absolute"),
             ("noderes", "tftpdir", "/tftpboot/../etc", "\"..\""),
+            ("noderes", "tftpdir", "/./", "root of this host"),
             ("noderes", "netboot", "lilo", "pxe"),
             ("nodehm", "serialport", "ttyS0", "no number"),
             ("mac", "mac", "52:54:00", "no MAC address"),

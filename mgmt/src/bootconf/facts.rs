@@ -14,6 +14,9 @@ use crate::tables::schema::{MAC, NODEHM, NODERES, NODETYPE};
 use statelite_policy::Source;
 use std::net::Ipv4Addr;
 
+/// The architecture of a node whose row names none.
+const ARCH: &str = "x86_64";
+
 /// A serial console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Console {
@@ -90,7 +93,7 @@ impl KnownAs {
         let install = install.and_then(|name| name.parse().ok());
         let own = || Some(mac::own(&interfaces, node)?.mac);
         let arch = site.node_value(node, &NODETYPE, "arch");
-        let arch = arch.unwrap_or_else(|| "x86_64".to_owned());
+        let arch = arch.unwrap_or_else(|| ARCH.to_owned());
         names::component(&arch)?;
         Ok(Self {
             node: node.to_owned(),
@@ -99,6 +102,18 @@ impl KnownAs {
             mac: install.or_else(own),
             interfaces,
         })
+    }
+
+    /// A node of which nothing but the name is known.
+    #[must_use]
+    pub fn by_name(node: &str) -> Self {
+        Self {
+            node: node.to_owned(),
+            arch: ARCH.to_owned(),
+            interfaces: Vec::new(),
+            addresses: Vec::new(),
+            mac: None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! 2. [`facts`] gathers what the tables ([`image`], [`settings`], [`mac`], [`owners`], [`check`]) and the image's directory ([`probe`])
 //!    say about the node.
 //! 3. [`cmdline`] makes the kernel's command line of them, and [`loader`] the files of the node's boot loader.
-//! 4. [`write`] puts the files below tftpdir, each replaced in one step.
+//! 4. [`write`] puts the files below tftpdir, each replaced in one step, and removes those that [`stale`] finds.
 //!
 //! [`plan`] is the first three together. [`dnsmasq`] makes the configuration of a DHCP and TFTP server that leads nodes to
 //! these files.
@@ -27,6 +27,7 @@ pub mod owners;
 pub mod plan;
 pub mod probe;
 pub mod settings;
+pub mod stale;
 pub mod target;
 pub mod write;
 

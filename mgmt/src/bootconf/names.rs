@@ -82,6 +82,15 @@ pub fn node(name: &str) -> Result<(), BootError> {
     Ok(())
 }
 
+/// Whether a name is one by which firmware asks for the file of a node with an address or MAC.
+#[must_use]
+pub fn alias(name: &str) -> bool {
+    let prefixes = ["grub.cfg-", "yaboot.conf-"];
+    let rest = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
+    let rest = rest.unwrap_or(name);
+    address_of(rest).is_some() || is_mac_alias(&rest.to_ascii_lowercase())
+}
+
 /// `01-aa-bb-cc-dd-ee-ff`: hardware type and MAC, as boot loaders ask for it.
 fn is_mac_alias(name: &str) -> bool {
     let parts: Vec<_> = name.split('-').collect();
@@ -130,6 +139,30 @@ mod tests {
         assert!(component(&"n".repeat(201)).is_err());
         for good in ["n01", "n01.cluster.net", "N-1_b", "7", "beef"] {
             assert_eq!(node(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn names_that_firmware_asks_for() {
+        for name in [
+            "AC0A0001",
+            "ac0a0001",
+            "grub.cfg-AC0A0001",
+            "grub.cfg-01-52-54-00-12-34-56",
+            "yaboot.conf-52-54-00-12-34-56",
+            "01-52-54-00-AB-cd-ef",
+        ] {
+            assert!(alias(name), "{name}");
+        }
+        for name in [
+            "n01",
+            "grub.cfg",
+            "grub.cfg-n01",
+            "grub2-n01",
+            "default",
+            "",
+        ] {
+            assert!(!alias(name), "{name}");
         }
     }
 

@@ -48,8 +48,8 @@ pub struct NodePlan {
     pub files: Vec<(String, String)>,
     /// Other names of the first file.
     pub aliases: Vec<Alias>,
-    /// Links that must not be there.
-    pub without: Vec<Alias>,
+    /// What the node is known as: by these names no file of another node may be found, nor an older one of its own.
+    pub known_as: KnownAs,
     /// What is copied before.
     pub copies: Vec<Copy>,
     /// What is odd.
@@ -146,7 +146,7 @@ fn one(
             .map(|file| (loader.path(node, file.suffix), file.text))
             .collect(),
         aliases: (loader.aliases)(&facts.known_as),
-        without: Vec::new(),
+        known_as: facts.known_as.clone(),
         tftpdir,
         copies,
         warnings: facts.probe.warnings.clone(),
@@ -183,21 +183,18 @@ fn without_image(
         tftpdir: PathBuf::from(settings.tftpdir),
         files: Vec::new(),
         aliases: Vec::new(),
-        without: (loader.aliases)(&known_as),
+        known_as,
         copies: Vec::new(),
         warnings: Vec::new(),
     };
     if request.target == Target::Boot {
-        loader.needs.met(loader.name, &known_as)?;
-        alone(owners, &known_as)?;
+        loader.needs.met(loader.name, &plan.known_as)?;
+        alone(owners, &plan.known_as)?;
         plan.state = "boot".to_owned();
         plan.files.push((loader.path(node, ""), (loader.local)()));
-        let (loaders, aliases) = plan
-            .without
-            .into_iter()
-            .partition(|alias| matches!(alias, Alias::Loader(..)));
-        plan.without = loaders;
-        plan.aliases = aliases;
+        plan.aliases = (loader.aliases)(&plan.known_as);
+        plan.aliases
+            .retain(|alias| !matches!(alias, Alias::Loader(..)));
     }
     Ok(plan)
 }

@@ -36,6 +36,7 @@ impl Settings {
         let own = site.node_value(node, &NODERES, "tftpdir");
         require("noderes.tftpdir", own.as_deref().unwrap_or_default())?;
         let tftpdir = own.unwrap_or_else(|| setting("tftpdir", "/tftpboot"));
+        require("site.tftpdir", &tftpdir)?;
         let settings = Self {
             tftpdir: tftpdir.trim_end_matches('/').to_owned(),
             xcatdport: setting("xcatdport", "3001"),
@@ -49,7 +50,6 @@ impl Settings {
             flowcontrol: setting("useflowcontrol", "0"),
             mode: site.setting("statelitemode").map(str::to_owned),
         };
-        require("site.tftpdir", &settings.tftpdir)?;
         require("site.xcatdport", &settings.xcatdport)?;
         require("site.httpport", &settings.httpport)?;
         require("site.httpmethod", &settings.httpmethod)?;

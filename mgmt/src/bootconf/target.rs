@@ -77,7 +77,8 @@ impl Target {
     }
 
     /// Changes the node's nodetype row to what is asked for, as xCAT does: `osimage=X` sets provmethod to X and os, arch
-    /// and profile to those of the image; `statelite` sets provmethod to statelite.
+    /// and profile to those of the image; `statelite` sets provmethod to statelite. `statelite=X` with the name of an
+    /// image does what `osimage=X` does, but for a name that OS, architecture and profile of the image spell out.
     ///
     /// # Errors
     /// [`BootError`] when the image is unknown, incomplete or of another kind. Nothing is changed then.
@@ -104,20 +105,20 @@ impl Target {
             }
             Self::Statelite(None) => set(site, node, &[("provmethod", "statelite")]),
             Self::Statelite(Some(name)) => match split(site, name)? {
-                (Some((os, arch)), profile) => {
-                    supported(site, node, &arch)?;
+                Named::System(method, system) => {
+                    supported(site, node, &system.arch)?;
                     set(
                         site,
                         node,
                         &[
-                            ("provmethod", "statelite"),
-                            ("os", &os),
-                            ("arch", &arch),
-                            ("profile", &profile),
+                            ("provmethod", &method),
+                            ("os", &system.os),
+                            ("arch", &system.arch),
+                            ("profile", &system.profile),
                         ],
                     );
                 }
-                (None, profile) => set(
+                Named::Profile(profile) => set(
                     site,
                     node,
                     &[("provmethod", "statelite"), ("profile", &profile)],
@@ -173,25 +174,43 @@ fn system_of(site: &Site, image: &str) -> Result<System, BootError> {
     Ok(system)
 }
 
+/// What the name in `statelite=NAME` means.
+enum Named {
+    /// A provmethod, and a whole system.
+    System(String, System),
+    /// A profile; the rest stays.
+    Profile(String),
+}
+
 /// Takes `OS-ARCH-PROFILE` apart; a name without two dashes is a profile.
 ///
 /// The cookbook names the image `rhel5.3-x86_64-statelite-compute` and shows the boot file of the profile `compute`. xCAT
 /// of 2010 made `statelite-compute` of it; here the name of an image means that image, and a `statelite-` before the
 /// profile is left out.
-fn split(site: &Site, name: &str) -> Result<(Option<(String, String)>, String), BootError> {
+fn split(site: &Site, name: &str) -> Result<Named, BootError> {
     names::component(name)?;
     if site.row(&OSIMAGE, &[name]).is_some() {
         let system = system_of(site, name)?;
-        return Ok((Some((system.os, system.arch)), system.profile));
+        let System { os, arch, profile } = &system;
+        let method = match format!("{os}-{arch}-statelite-{profile}") == name {
+            true => "statelite",
+            false => name,
+        };
+        return Ok(Named::System(method.to_owned(), system));
     }
     let mut parts = name.splitn(3, '-');
     Ok(match (parts.next(), parts.next(), parts.next()) {
         (Some(os), Some(arch), Some(profile)) if !os.is_empty() && !arch.is_empty() => {
             let profile = profile.strip_prefix("statelite-").unwrap_or(profile);
             names::component(profile)?;
-            (Some((os.to_owned(), arch.to_owned())), profile.to_owned())
+            let system = System {
+                os: os.to_owned(),
+                arch: arch.to_owned(),
+                profile: profile.to_owned(),
+            };
+            Named::System("statelite".to_owned(), system)
         }
-        _ => (None, name.to_owned()),
+        _ => Named::Profile(name.to_owned()),
     })
 }
 
@@ -325,9 +344,15 @@ mod tests {
                 ["statelite", "rhels6", "ppc64", "service"],
             ),
             ("login", ["statelite", "rhel5.3", "x86_64", "login"]),
-            ("img", ["statelite", "rhels9.4", "x86_64", "big"]),
+            ("img", ["img", "rhels9.4", "x86_64", "big"]),
+            (
+                "rhels9.4-x86_64-statelite-big",
+                ["statelite", "rhels9.4", "x86_64", "big"],
+            ),
         ] {
-            let mut site = site(&[IMAGE]);
+            let mut whole = IMAGE;
+            whole[0] = "rhels9.4-x86_64-statelite-big";
+            let mut site = site(&[IMAGE, whole]);
             Target::Statelite(Some(name.into()))
                 .set(&mut site, "n01")
                 .unwrap();

@@ -2,109 +2,41 @@
 //! old one or the new one, whole.
 
 use super::BootError;
+use super::facts::KnownAs;
 use super::loader::Alias;
 use super::plan::{Copy, NodePlan};
-use std::collections::{BTreeSet, HashMap};
+use super::stale::{Names, Stale};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The names in the directories of aliases, each directory read once: thousands of nodes share one.
-#[derive(Debug, Default)]
-pub struct Names {
-    dirs: HashMap<PathBuf, ByFile>,
-}
-
-/// The names in one directory by what they are names of: the inode, or the target of a link.
-#[derive(Debug, Default)]
-struct ByFile {
-    inodes: HashMap<(u64, u64), Vec<PathBuf>>,
-    targets: HashMap<PathBuf, Vec<PathBuf>>,
-}
-
-impl Names {
-    /// The names a node's file had in a directory when it was first looked at.
-    fn of(
-        &mut self,
-        dir: &Path,
-        before: Option<(u64, u64)>,
-        node: &str,
-    ) -> io::Result<Vec<PathBuf>> {
-        if !self.dirs.contains_key(dir) {
-            self.dirs.insert(dir.to_owned(), ByFile::read(dir)?);
-        }
-        let known = self.dirs.get(dir);
-        let hard = before.and_then(|inode| known?.inodes.get(&inode));
-        let links = known.and_then(|known| known.targets.get(Path::new(node)));
-        Ok(hard.into_iter().chain(links).flatten().cloned().collect())
-    }
-}
-
-impl ByFile {
-    fn read(dir: &Path) -> io::Result<Self> {
-        let mut found = Self::default();
-        let entries = match fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let path = entry?.path();
-            // What another command removes meanwhile needs no more care.
-            let Ok(meta) = fs::symlink_metadata(&path) else {
-                continue;
-            };
-            if meta.is_symlink() {
-                if let Ok(target) = fs::read_link(&path) {
-                    found.targets.entry(target).or_default().push(path);
-                }
-            } else if meta.is_file() && meta.nlink() > 1 {
-                let inode = (meta.dev(), meta.ino());
-                found.inodes.entry(inode).or_default().push(path);
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Carries out the plan of a node, but for its copies. `names` is kept from node to node.
+/// Carries out the plan of a node, but for its copies, and removes what the node must not have: see [`super::stale`].
+/// `names` is kept from node to node.
 ///
 /// # Errors
 /// [`BootError::Io`]; the files that were not reached are as before.
-pub fn apply(plan: &NodePlan, names: &mut Names) -> Result<(), BootError> {
+pub fn apply(plan: &NodePlan, names: &mut Names) -> Result<Stale, BootError> {
+    let stale = Stale::of_plan(plan, names)?;
     let first = plan.tftpdir.join(plan.loader.path(&plan.node, ""));
-    let before = fs::symlink_metadata(&first)
-        .ok()
-        .map(|meta| (meta.dev(), meta.ino()));
-    let old = old_names(plan, before, names)?;
     for (path, text) in &plan.files {
         replace(&plan.tftpdir.join(path), text.as_bytes())?;
     }
-    let mut keep = BTreeSet::from([first.clone()]);
     for alias in &plan.aliases {
-        let path = plan.tftpdir.join(alias.path());
-        link(alias, &first, &path)?;
-        keep.insert(path);
+        link(alias, &first, &plan.tftpdir.join(alias.path()))?;
     }
-    for path in old {
-        if !keep.contains(&path) && is_alias(&path, before, &plan.node) {
-            remove(&path)?;
-        }
-    }
-    for alias in &plan.without {
-        let path = plan.tftpdir.join(alias.path());
-        if !matches!(alias, Alias::Shared(..)) && ours(alias, &path, before, &plan.node) {
-            remove(&path)?;
-        }
-    }
-    for suffix in plan.loader.suffixes {
-        let path = plan.loader.path(&plan.node, suffix);
-        if !plan.files.iter().any(|(written, _)| *written == path) {
-            remove(&plan.tftpdir.join(path))?;
-        }
-    }
-    Ok(())
+    stale.remove.iter().try_for_each(|path| remove(path))?;
+    Ok(stale)
+}
+
+/// Removes all that a node has below tftpdir: see [`Stale::of_gone`].
+///
+/// # Errors
+/// [`BootError`]; the files that were not reached are as before.
+pub fn clear(tftpdir: &Path, known_as: &KnownAs, names: &mut Names) -> Result<Stale, BootError> {
+    let stale = Stale::of_gone(tftpdir, known_as, names)?;
+    stale.remove.iter().try_for_each(|path| remove(path))?;
+    Ok(stale)
 }
 
 /// Copies a kernel or initrd, unless the copy has its size and time already.
@@ -199,39 +131,6 @@ fn link(alias: &Alias, first: &Path, path: &Path) -> Result<(), BootError> {
         }
     });
     made.map_err(|e| BootError::io(path, &e))
-}
-
-/// Whether an alias is this node's: another name of the file it had, or a link to it.
-fn ours(alias: &Alias, path: &Path, before: Option<(u64, u64)>, node: &str) -> bool {
-    match alias {
-        Alias::Loader(..) => true,
-        _ => is_alias(path, before, node),
-    }
-}
-
-fn is_alias(path: &Path, before: Option<(u64, u64)>, node: &str) -> bool {
-    let Ok(meta) = fs::symlink_metadata(path) else {
-        return false;
-    };
-    if meta.is_symlink() {
-        return fs::read_link(path).is_ok_and(|target| target == Path::new(node));
-    }
-    meta.is_file() && before == Some((meta.dev(), meta.ino()))
-}
-
-/// The names that the node's file has now, also those of an address or MAC it no longer has.
-fn old_names(
-    plan: &NodePlan,
-    before: Option<(u64, u64)>,
-    names: &mut Names,
-) -> Result<Vec<PathBuf>, BootError> {
-    let mut old = Vec::new();
-    for dir in plan.loader.alias_dirs {
-        let dir = plan.tftpdir.join(dir);
-        let found = names.of(&dir, before, &plan.node);
-        old.extend(found.map_err(|e| BootError::io(dir, &e))?);
-    }
-    Ok(old)
 }
 
 fn remove(path: &Path) -> Result<(), BootError> {

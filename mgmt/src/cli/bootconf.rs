@@ -1,13 +1,16 @@
 //! `nodeset`: which image nodes boot. `dnsmasq` is of the same group.
 
-mod spread;
+pub(super) mod spread;
+pub(super) mod taken;
 
 use super::Context;
 use crate::bootconf::address::Lookup;
 use crate::bootconf::plan::{self, Copy, NodePlan, Outcome, Request};
+use crate::bootconf::stale::{Names, Stale};
 use crate::bootconf::target::Target;
 use crate::bootconf::{BootError, Era, write};
 use crate::hierarchy::boot_files;
+use crate::resolve::given;
 use crate::{noderange, resolve};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -87,17 +90,22 @@ fn nodeset(context: &Context, args: &NodesetArgs) -> anyhow::Result<ExitCode> {
         for warning in store.change(edit, false)? {
             eprintln!("Warning: {warning}");
         }
-        carry_out(&mut outcomes, args);
+        let stale = carry_out(&mut outcomes, args);
+        taken::warn(&site, &mut outcomes, &stale, request.lookup);
     }
+    let state = given::state_dir(&context.global.db);
     let shares = match args.local || boot_files::shared(&site) || request.target == Target::Stat {
         true => Vec::new(),
         false => {
-            let good = outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
-            let good: Vec<_> = good.map(|(node, _)| node.clone()).collect();
-            spread::shares(&site, &good, &request)
+            let good = outcomes
+                .iter()
+                .filter_map(|(_, outcome)| outcome.as_ref().ok());
+            let good: Vec<_> = good.collect();
+            spread::shares(&state, &site, &good, &request)?
         }
     };
     let mut reports = Vec::new();
+    let mut names = Names::default();
     let mut failed = false;
     for (node, outcome) in &outcomes {
         match report(
@@ -106,6 +114,7 @@ fn nodeset(context: &Context, args: &NodesetArgs) -> anyhow::Result<ExitCode> {
             &request.target,
             args.dry_run,
             context.global.json,
+            &mut names,
         ) {
             Ok(report) => reports.push(report),
             Err(error) => {
@@ -116,7 +125,7 @@ fn nodeset(context: &Context, args: &NodesetArgs) -> anyhow::Result<ExitCode> {
         }
     }
     if change {
-        for arrival in spread::carry_out(context, shares, !args.noupdateinitrd) {
+        for arrival in spread::carry_out(&state, shares, !args.noupdateinitrd) {
             failed |= arrival.complain();
             reports.push(serde_json::to_value(arrival)?);
         }
@@ -136,25 +145,31 @@ fn nodeset(context: &Context, args: &NodesetArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Copies and writes; a node's failure takes the place of its plan and stops no other node.
-fn carry_out(outcomes: &mut [(String, Outcome)], args: &NodesetArgs) {
+/// Returns what was found stale of each node, in their order.
+fn carry_out(outcomes: &mut [(String, Outcome)], args: &NodesetArgs) -> Vec<Stale> {
     let mut copied: HashMap<Copy, Result<(), BootError>> = HashMap::new();
-    let mut names = write::Names::default();
+    let mut names = Names::default();
+    let mut all = Vec::new();
     for (_, outcome) in outcomes {
-        let Ok(plan) = outcome.as_ref() else {
-            continue;
-        };
-        let copies: &[Copy] = match args.noupdateinitrd {
-            true => &[],
-            false => &plan.copies,
-        };
-        let copied = copies.iter().try_for_each(|copy| {
-            let done = copied.entry(copy.clone());
-            done.or_insert_with(|| write::copy(copy)).clone()
+        let mut stale = Stale::default();
+        let done = outcome.as_ref().map_err(Clone::clone).and_then(|plan| {
+            let copies: &[Copy] = match args.noupdateinitrd {
+                true => &[],
+                false => &plan.copies,
+            };
+            copies.iter().try_for_each(|copy| {
+                let done = copied.entry(copy.clone());
+                done.or_insert_with(|| write::copy(copy)).clone()
+            })?;
+            write::apply(plan, &mut names)
         });
-        if let Err(error) = copied.and_then(|()| write::apply(plan, &mut names)) {
-            *outcome = Err(error);
+        match done {
+            Ok(found) => stale = found,
+            Err(error) => *outcome = Err(error),
         }
+        all.push(stale);
     }
+    all
 }
 
 /// Prints what became of a node, and returns the same for JSON.
@@ -164,6 +179,7 @@ fn report(
     target: &Target,
     dry: bool,
     quiet: bool,
+    names: &mut Names,
 ) -> Result<Value, BootError> {
     let plan = outcome.clone()?;
     let state = match target {
@@ -179,7 +195,8 @@ fn report(
     if !quiet {
         println!("{node}: {state}");
         if dry && *target != Target::Stat {
-            print!("{}", listing(&plan));
+            let stale = Stale::of_plan(&plan, names)?;
+            print!("{}", listing(&plan, &stale));
         }
     }
     let path = |path: &str| plan.tftpdir.join(path);
@@ -199,7 +216,7 @@ fn report(
 }
 
 /// What `--dry-run` shows: what would be copied, written and linked, with the text of every file.
-fn listing(plan: &NodePlan) -> String {
+fn listing(plan: &NodePlan, stale: &Stale) -> String {
     use crate::bootconf::loader::Alias;
     let mut text = String::new();
     for copy in &plan.copies {
@@ -221,8 +238,8 @@ fn listing(plan: &NodePlan) -> String {
             }
         };
     }
-    for alias in &plan.without {
-        text += &format!("remove {}\n", plan.tftpdir.join(alias.path()).display());
+    for path in &stale.remove {
+        text += &format!("remove {}\n", path.display());
     }
     text
 }

@@ -49,6 +49,9 @@ pub struct Args {
     /// Form of the root: nfs, or ramdisk, which is also packed into rootimg-statelite.gz (default: osimage.rootfstype)
     #[arg(short = 't', value_name = "TYPE", value_parser = ["nfs", "ramdisk"])]
     pub rootfstype: Option<String>,
+    /// Accepted for xCAT's sake: nothing is left out that the image would not need
+    #[arg(long, hide = true)]
+    pub tracker: bool,
     /// Print the version
     #[arg(short = 'v', long = "version")]
     pub version: bool,

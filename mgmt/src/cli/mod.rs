@@ -9,7 +9,8 @@ pub mod docs;
 pub mod genimage;
 pub mod liteimg;
 pub mod nodes;
-pub mod report;
+pub mod records;
+mod report;
 pub mod resolve;
 pub mod server;
 pub mod tables;
@@ -57,6 +58,40 @@ pub enum Command {
     Server(server::Command),
 }
 
+/// The commands that xCAT's users type by names of their own: the program is meant to have links of these names. Manual pages
+/// and completions are made for each.
+pub const LINKS: [&str; 19] = [
+    "add_passwd",
+    "add_ssh",
+    "chtab",
+    "copycds",
+    "genimage",
+    "ilitefile",
+    "litefile",
+    "liteimg",
+    "litetree",
+    "lslite",
+    "nodeadd",
+    "nodech",
+    "nodels",
+    "noderm",
+    "nodeset",
+    "prsync",
+    "tabdump",
+    "tabedit",
+    "tabrestore",
+];
+
+/// A command as it is when the program is called by its name, with the options that every command has; none if there is no
+/// such command.
+#[must_use]
+pub fn link(name: &str) -> Option<clap::Command> {
+    let program = Cli::command();
+    let command = program.find_subcommand(name)?.clone();
+    let everywhere = program.get_arguments().filter(|arg| arg.is_global_set());
+    Some(command.args(everywhere).bin_name(name).display_name(name))
+}
+
 /// Runs the program with these arguments (the first is its name) and returns its exit status.
 pub fn run(mut args: Vec<String>) -> ExitCode {
     let name = args.first().and_then(|name| name.rsplit('/').next());
@@ -72,7 +107,7 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
     match dispatch(&context, cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("Error: {error:#}");
+            eprintln!("Error: {}", report::chain(&error));
             ExitCode::FAILURE
         }
     }

@@ -5,7 +5,9 @@
 
 pub mod change;
 pub mod list;
+mod traces;
 
+use super::records::RecordsArgs;
 use super::{Context, report};
 use crate::noderange;
 use crate::resolve::given;
@@ -45,7 +47,7 @@ Examples:
 Example:
   statelite nodeadd n01-n16 groups=compute,all nodetype.os=rhels6.2")]
     Nodeadd(NodeaddArgs),
-    /// Remove nodes from all tables
+    /// Remove nodes from all tables, and their boot files
     Noderm(NodermArgs),
 }
 
@@ -97,7 +99,7 @@ pub struct NodeaddArgs {
     /// groups=GROUP[,GROUP...], then TABLE.COLUMN=VALUE
     #[arg(value_name = "CHANGE", required = true)]
     pub changes: Vec<String>,
-    /// Accept what xCAT would accept
+    /// Accept what xCAT would accept, also that nodes which are there leave groups they are in
     #[arg(long)]
     pub force: bool,
 }
@@ -111,6 +113,9 @@ pub struct NodermArgs {
     /// Accept what xCAT would accept
     #[arg(long)]
     pub force: bool,
+    /// Where the records are
+    #[command(flatten)]
+    pub records: RecordsArgs,
 }
 
 /// Runs a command of this group.
@@ -134,27 +139,24 @@ pub fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
         Command::Nodeadd(args) => {
             let changes = Changes::parse(&args.changes)?;
             edit(context, args.force, |site| {
-                for caution in change::add(site, &args.range, &changes)? {
+                for caution in change::add(site, &args.range, &changes, args.force)? {
                     eprintln!("Warning: {caution}");
                 }
                 Ok(())
             })
         }
         Command::Noderm(args) => {
-            let mut removed = Vec::new();
-            let done = edit(context, args.force, |site| {
-                removed = noderange::expand_local(site, &args.range)?;
-                change::remove(site, &removed);
+            let records = args.records.dir(context)?;
+            let mut gone = (Site::default(), Vec::new());
+            edit(context, args.force, |site| {
+                let removed = noderange::expand_local(site, &args.range)?;
+                gone = (site.clone(), removed);
+                change::remove(site, &gone.1);
                 Ok(())
             })?;
-            // A node of that name that comes later is another one.
-            let dir = given::state_dir(&context.global.db);
-            for node in removed {
-                if let Err(error) = given::forget(&dir, &node) {
-                    eprintln!("Warning: what {node} was given stays recorded: {error}");
-                }
-            }
-            Ok(done)
+            let (before, removed) = gone;
+            let state = given::state_dir(&context.global.db);
+            traces::remove(&records, &state, &before, &removed)
         }
     }
 }

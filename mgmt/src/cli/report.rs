@@ -47,3 +47,40 @@ pub fn lines(lines: &[String]) -> anyhow::Result<()> {
 pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
+
+/// An error with its causes on one line. A cause that the error before it has said already is not said again.
+#[must_use]
+pub fn chain(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if line.is_empty() {
+            line = text;
+        } else if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer: {0}")]
+        struct Outer(#[from] std::fmt::Error);
+        let inner = std::fmt::Error.to_string();
+        let error = Err::<(), _>(Outer(std::fmt::Error)).context("doing it");
+        assert_eq!(
+            chain(&error.unwrap_err()),
+            format!("doing it: outer: {inner}")
+        );
+        let error = anyhow::anyhow!("b").context("a");
+        assert_eq!(chain(&error), "a: b");
+    }
+}

@@ -9,9 +9,9 @@ pub mod explain;
 use super::{Context, report};
 use crate::noderange::{self, RangeError};
 use crate::resolve::answer::{self, Answer};
-use crate::resolve::{self, ResolveError};
+use crate::resolve::{self, ResolveError, many};
 use crate::tables::Site;
-use crate::tables::schema::{LITEFILE, OSIMAGE};
+use crate::tables::schema::OSIMAGE;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 pub enum Command {
     /// Print where the listed files of nodes live
     #[command(after_help = "\
-Each line is NODE: OPTION PATH, as nodes are told. A single image name is taken as by ilitefile.")]
+Each line is NODE: OPTION PATH, as nodes are told. A name that is no node and no group, but an image, is taken as by ilitefile.")]
     Litefile(RangeArgs),
     /// Print the litefile rows of an image
     Ilitefile(ImageArgs),
@@ -98,8 +98,9 @@ fn each(
 ) -> anyhow::Result<ExitCode> {
     let nodes = noderange::expand_local(site, range)?;
     let mut output = Output::new(context);
-    for node in nodes {
-        match answer::answer(site, &node) {
+    let answers = many::map(&nodes, |node| answer::answer(site, node));
+    for (node, answer) in nodes.into_iter().zip(answers) {
+        match answer {
             Ok(answer) => {
                 let (mut value, lines) = show(answer);
                 if let Some(object) = value.as_object_mut() {
@@ -168,10 +169,16 @@ impl Output {
 fn litefile(context: &Context, range: &str) -> anyhow::Result<ExitCode> {
     let site = context.site()?;
     // The cookbook's `litefile <image name>`; nodes and groups come first.
-    if let Err(RangeError::Unknown(_)) = noderange::expand_local(&site, range)
-        && site.row(&OSIMAGE, &[range]).is_some()
-    {
-        return ilitefile(context, &site, range);
+    if let Err(error) = noderange::expand_local(&site, range) {
+        if resolve::knows_image(&site, range) {
+            return ilitefile(context, &site, range);
+        }
+        if let RangeError::Unknown(_) = error {
+            bail!(
+                "{error}; nor is there an image of that name (ilitefile IMAGE prints the rows of any)"
+            );
+        }
+        return Err(error.into());
     }
     each(context, &site, range, |answer| {
         (
@@ -190,10 +197,9 @@ fn rows(lines: &[String]) -> Vec<serde_json::Value> {
 }
 
 fn ilitefile(context: &Context, site: &Site, image: &str) -> anyhow::Result<ExitCode> {
-    let named = |row: &crate::tables::Row| row.get(&LITEFILE, "image") == Some(image);
-    if site.row(&OSIMAGE, &[image]).is_none() && !site.live(&LITEFILE).any(named) {
+    if !resolve::knows_image(site, image) {
         eprintln!(
-            "Warning: there is no osimage \"{image}\" and no litefile row for it: these rows are for every image"
+            "Warning: there is no osimage \"{image}\", no litefile row for it and no node with it: these rows are for every image"
         );
     }
     let mut output = Output::new(context);
@@ -230,9 +236,12 @@ fn lslite(context: &Context, args: &LsliteArgs) -> anyhow::Result<ExitCode> {
         return output.finish();
     }
     let range = args.range.as_deref().unwrap_or_default();
-    for node in noderange::expand_local(&site, range)? {
-        let found = resolve::image_of(&site, &node)
-            .and_then(|image| Ok((image, resolve::policy(&site, &node)?)));
+    let nodes = noderange::expand_local(&site, range)?;
+    let policies = many::map(&nodes, |node| {
+        let image = resolve::image_of(&site, node)?;
+        Ok((image, resolve::policy(&site, node)?))
+    });
+    for (node, found) in nodes.into_iter().zip(policies) {
         match found {
             Ok((image, policy)) => {
                 let answer = Answer::of(&policy);

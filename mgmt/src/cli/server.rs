@@ -190,7 +190,12 @@ fn pull(args: &Pull) -> anyhow::Result<ExitCode> {
             (Ok(snapshot), _) => {
                 println!("{}: generation {}", args.to.display(), snapshot.generation)
             }
-            (Err(error), Some(seconds)) => eprintln!("Error: {error:#}; again in {seconds} s"),
+            (Err(error), Some(seconds)) => {
+                eprintln!(
+                    "Error: {}; again in {seconds} s",
+                    crate::cli::report::chain(error)
+                )
+            }
             (Err(_), None) => {}
         }
         let Some(seconds) = args.every else {

@@ -7,7 +7,10 @@
 
 use super::remote::Run;
 use super::service;
+use crate::bootconf::facts::KnownAs;
+use crate::bootconf::loader::{Alias, LOADERS};
 use crate::bootconf::plan::{Copy, NodePlan};
+use crate::bootconf::stale::Names;
 use crate::bootconf::{BootError, names, write};
 use crate::tables::Site;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +51,91 @@ pub fn by_service_node<'a>(
     found
 }
 
+/// A tree that is there, with what its service node has or is to have.
+#[derive(Debug)]
+pub struct Kept {
+    /// The service node.
+    pub host: String,
+    /// Its tftpdir.
+    pub tftpdir: PathBuf,
+    /// Files and links, below tftpdir.
+    pub names: BTreeSet<String>,
+}
+
+impl Kept {
+    /// Whether the service node may have something of a node, or under a name of its addresses.
+    #[must_use]
+    pub fn concerns(&self, known_as: &KnownAs) -> bool {
+        LOADERS.iter().any(|loader| {
+            let mut files = loader.suffixes.iter();
+            files.any(|suffix| self.names.contains(&loader.path(&known_as.node, suffix)))
+                || (loader.aliases)(known_as).iter().any(|alias| {
+                    !matches!(alias, Alias::Shared(..)) && self.names.contains(alias.path())
+                })
+        })
+    }
+}
+
+/// Forgets what a service node has. Returns whether there was anything.
+///
+/// # Errors
+/// [`BootError`].
+pub fn forget(state: &Path, host: &str) -> Result<bool, BootError> {
+    names::component(host)?;
+    let dir = state.join(DIR).join(host);
+    match fs::remove_dir_all(&dir) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(BootError::io(dir, &error)),
+    }
+}
+
+/// The name of the tree for a tftpdir.
+fn place(tftpdir: &Path) -> String {
+    let path = tftpdir.display().to_string();
+    let path = path.replace('=', "=e").replace('%', "=p");
+    path.replace('/', "%")
+}
+
+fn tftpdir_of(place: &str) -> PathBuf {
+    let path = place.replace('%', "/").replace("=p", "%");
+    path.replace("=e", "=").into()
+}
+
+/// The trees below the state directory. Nothing is made or changed.
+///
+/// # Errors
+/// [`BootError::Io`].
+pub fn kept(state: &Path) -> Result<Vec<Kept>, BootError> {
+    let mut found = Vec::new();
+    for host in entries(&state.join(DIR))? {
+        for place in entries(&state.join(DIR).join(&host))? {
+            let dir = state.join(DIR).join(&host).join(&place);
+            let mut names = names_below(&dir.join("tree"))?;
+            names.extend(sent(&dir)?);
+            found.push(Kept {
+                host: host.clone(),
+                tftpdir: tftpdir_of(&place),
+                names,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The names in a directory, sorted; none when it is not there.
+fn entries(dir: &Path) -> Result<BTreeSet<String>, BootError> {
+    let io = |e: io::Error| BootError::io(dir, &e);
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(io(error)),
+    };
+    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().into_string().ok());
+    let names: io::Result<Vec<_>> = entries.map(name).collect();
+    Ok(names.map_err(io)?.into_iter().flatten().collect())
+}
+
 /// The tree of one service node's boot files. While it is there no other command writes to it.
 #[derive(Debug)]
 pub struct Tree {
@@ -64,8 +152,7 @@ impl Tree {
     /// [`BootError`] for a name that cannot be a host, and of the file system.
     pub fn open(state: &Path, host: &str, tftpdir: &Path) -> Result<Self, BootError> {
         names::component(host)?;
-        let place = tftpdir.display().to_string().replace('/', "%");
-        let dir = state.join(DIR).join(host).join(place);
+        let dir = state.join(DIR).join(host).join(place(tftpdir));
         let io = |e: io::Error| BootError::io(&dir, &e);
         fs::create_dir_all(dir.join("tree")).map_err(io)?;
         let lock = File::create(dir.join("lock")).map_err(io)?;
@@ -87,12 +174,7 @@ impl Tree {
     ///
     /// # Errors
     /// As [`write::apply`].
-    pub fn apply(
-        &self,
-        plan: &NodePlan,
-        copies: bool,
-        known: &mut write::Names,
-    ) -> Result<(), BootError> {
+    pub fn apply(&self, plan: &NodePlan, copies: bool, known: &mut Names) -> Result<(), BootError> {
         if copies {
             for copy in &plan.copies {
                 self.copy(copy)?;
@@ -102,7 +184,16 @@ impl Tree {
             tftpdir: self.root(),
             ..plan.clone()
         };
-        write::apply(&moved, known)
+        // What is not of nodeset is not in a tree, and whose name is taken was said for this host.
+        write::apply(&moved, known).map(drop)
+    }
+
+    /// Removes all that a node has in the tree.
+    ///
+    /// # Errors
+    /// As [`write::clear`].
+    pub fn clear(&self, known_as: &KnownAs, known: &mut Names) -> Result<(), BootError> {
+        write::clear(&self.root(), known_as, known).map(drop)
     }
 
     fn copy(&self, copy: &Copy) -> Result<(), BootError> {
@@ -139,6 +230,8 @@ impl Tree {
     pub fn run(&self) -> Result<Run, BootError> {
         let mut names = self.names()?;
         names.extend(self.sent()?);
+        // What may arrive before the transfer breaks off is there too.
+        write::replace(&self.dir.join("sent"), &joined(&names))?;
         let list = self.dir.join("list");
         write::replace(&list, &joined(&names))?;
         let mut arguments: Vec<OsString> = [
@@ -177,34 +270,52 @@ impl Tree {
         write::replace(&self.dir.join("sent"), &joined(&self.names()?))
     }
 
-    /// The files and links of the tree, below tftpdir.
     fn names(&self) -> Result<BTreeSet<String>, BootError> {
-        let root = self.root();
-        let mut names = BTreeSet::new();
-        for entry in walkdir::WalkDir::new(&root).follow_links(false) {
-            let entry = entry.map_err(|e| BootError::io(&root, &e.into()))?;
-            let below = entry.path().strip_prefix(&root).ok().and_then(Path::to_str);
-            // What begins with a dot is the rest of a broken off write.
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            if let Some(below) = below.filter(|_| !entry.file_type().is_dir() && !hidden) {
-                names.insert(below.to_owned());
-            }
-        }
-        Ok(names)
+        names_below(&self.root())
     }
 
-    /// The files that the service node got the last time.
     fn sent(&self) -> Result<BTreeSet<String>, BootError> {
-        let path = self.dir.join("sent");
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-            Err(error) => return Err(BootError::io(path, &error)),
-        };
-        let text = String::from_utf8_lossy(&bytes);
-        let names = text.split('\0').filter(|name| !name.is_empty());
-        Ok(names.map(str::to_owned).collect())
+        sent(&self.dir)
     }
+}
+
+/// The files and links of a tree, below tftpdir.
+fn names_below(root: &Path) -> Result<BTreeSet<String>, BootError> {
+    let mut names = BTreeSet::new();
+    for entry in walkdir::WalkDir::new(root).follow_links(false) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // Another command may remove one meanwhile, and a broken off one may have left no tree.
+            Err(error)
+                if error
+                    .io_error()
+                    .is_some_and(|e| e.kind() == io::ErrorKind::NotFound) =>
+            {
+                continue;
+            }
+            Err(error) => return Err(BootError::io(root, &error.into())),
+        };
+        let below = entry.path().strip_prefix(root).ok().and_then(Path::to_str);
+        // What begins with a dot is the rest of a broken off write.
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if let Some(below) = below.filter(|_| !entry.file_type().is_dir() && !hidden) {
+            names.insert(below.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// The files that a service node got the last time, or may have got when that broke off.
+fn sent(dir: &Path) -> Result<BTreeSet<String>, BootError> {
+    let path = dir.join("sent");
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(BootError::io(path, &error)),
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let names = text.split('\0').filter(|name| !name.is_empty());
+    Ok(names.map(str::to_owned).collect())
 }
 
 fn joined(names: &BTreeSet<String>) -> Vec<u8> {
@@ -214,4 +325,19 @@ fn joined(names: &BTreeSet<String>) -> Vec<u8> {
         text.push(0);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trees_name_tells_its_tftpdir() {
+        for path in ["/tftpboot", "/srv/a%b", "/srv/=p=e%", "/a//b"] {
+            let name = place(Path::new(path));
+            assert!(!name.contains('/'), "{name}");
+            assert_eq!(tftpdir_of(&name), Path::new(path));
+        }
+        assert_eq!(place(Path::new("/srv/tftp")), "%srv%tftp");
+    }
 }

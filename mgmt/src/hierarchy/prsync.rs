@@ -31,7 +31,7 @@ pub enum JobError {
     #[error("\"{0}\": where to? NODERANGE:/DEST, an absolute path")]
     Destination(String),
     /// {0}
-    #[error("{0}")]
+    #[error(transparent)]
     Range(#[from] noderange::RangeError),
 }
 

@@ -152,7 +152,7 @@ pub fn merge(node: &Accounts, image: &Accounts) -> Result<Accounts, AccountError
 /// # Errors
 /// [`AccountError`]; nothing is written when the accounts collide.
 pub fn bring(from: &Path, into: &Path, whole: bool) -> Result<(), AccountError> {
-    let (from, into) = (Root::open(from)?, Root::open(into)?);
+    let (from, into) = (Root::open_source(from)?, Root::open(into)?);
     let node = Accounts::read(&from)?;
     let accounts = if whole {
         let gshadow = into.exists("/etc/gshadow");

@@ -13,6 +13,18 @@ pub enum Family {
     Suse,
 }
 
+impl Family {
+    /// The package manager.
+    #[must_use]
+    pub const fn manager(self) -> &'static str {
+        match self {
+            Self::Debian => "apt",
+            Self::RedHat => "dnf",
+            Self::Suse => "zypper",
+        }
+    }
+}
+
 /// "{0}" is no distribution known here
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(

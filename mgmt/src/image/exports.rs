@@ -65,37 +65,56 @@ impl Style {
     }
 }
 
-/// The directories these nodes need, sorted by server and path.
-///
-/// # Errors
-/// [`ResolveError`] for the first node whose tables are incomplete or refused.
-pub fn of_nodes(site: &Site, nodes: &[String]) -> Result<Vec<Export>, ResolveError> {
-    let mut exports = Vec::new();
-    for node in nodes {
-        let image = resolve::image_of(site, node)?;
-        let path = image_root(site, node, &image);
-        exports.extend(image_servers(site, node).into_iter().map(|server| Export {
+/// What servers must export for some nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// The directories, sorted by server and path.
+    pub exports: Vec<Export>,
+    /// The nodes whose directories are not known, and why.
+    pub failed: Vec<(String, ResolveError)>,
+}
+
+/// The directories these nodes need. A node whose tables are incomplete or refused stops no other.
+#[must_use]
+pub fn of_nodes(site: &Site, nodes: &[String]) -> Found {
+    let mut found = Found::default();
+    let results = resolve::many::map(nodes, |node| of_node(site, node));
+    for (node, result) in nodes.iter().zip(results) {
+        match result {
+            Ok(exports) => found.exports.extend(exports),
+            Err(error) => found.failed.push((node.clone(), error)),
+        }
+    }
+    found.exports.sort();
+    found.exports.dedup();
+    found
+}
+
+fn of_node(site: &Site, node: &str) -> Result<Vec<Export>, ResolveError> {
+    let image = resolve::image_of(site, node)?;
+    let path = image_root(site, node, &image);
+    let servers = image_servers(site, node).into_iter();
+    let mut exports: Vec<_> = servers
+        .map(|server| Export {
             server,
             path: path.clone(),
             content: Content::Image,
-        }));
-        let policy = resolve::policy(site, node)?;
-        let layers = policy.layers.into_iter();
-        let mut sources: Vec<_> = layers.map(|layer| (layer.source, Content::Tree)).collect();
-        sources.extend(policy.statemnt.map(|source| (source, Content::Persistent)));
-        for (source, content) in sources {
-            // A directory without a server is the node's own.
-            if let Some(server) = source.server {
-                exports.push(Export {
-                    server: Some(server),
-                    path: trimmed(&source.path),
-                    content,
-                });
-            }
+        })
+        .collect();
+    let policy = resolve::policy(site, node)?;
+    let layers = policy.layers.into_iter();
+    let mut sources: Vec<_> = layers.map(|layer| (layer.source, Content::Tree)).collect();
+    sources.extend(policy.statemnt.map(|source| (source, Content::Persistent)));
+    for (source, content) in sources {
+        // A directory without a server is the node's own.
+        if let Some(server) = source.server {
+            exports.push(Export {
+                server: Some(server),
+                path: trimmed(&source.path),
+                content,
+            });
         }
     }
-    exports.sort();
-    exports.dedup();
     Ok(exports)
 }
 

@@ -7,8 +7,8 @@
 use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Links followed for one name, as many as Linux follows.
@@ -28,7 +28,7 @@ pub struct RootError {
     /// The path, root included.
     pub path: PathBuf,
     /// The reason.
-    pub why: std::io::Error,
+    pub why: io::Error,
 }
 
 /// Owner and mode of a file.
@@ -55,11 +55,21 @@ impl Attributes {
 }
 
 impl Root {
-    /// Opens the root of an image.
+    /// Opens the root of an image, to read and change it.
+    ///
+    /// # Errors
+    /// When it is not a directory that can be opened, or is the root of this machine.
+    pub fn open(path: &Path) -> Result<Self, RootError> {
+        let root = Self::open_source(path)?;
+        not_of_this_machine(&root.fd).map_err(|why| root.failed("", why))?;
+        Ok(root)
+    }
+
+    /// Opens a root to take something from, which this machine's own may be. Nothing is to be written there.
     ///
     /// # Errors
     /// When it is not a directory that can be opened.
-    pub fn open(path: &Path) -> Result<Self, RootError> {
+    pub fn open_source(path: &Path) -> Result<Self, RootError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = fs::open(path, flags, Mode::empty()).map_err(|errno| RootError {
             path: path.to_owned(),
@@ -111,7 +121,7 @@ impl Root {
         let data = self.read(path)?;
         let text = data.map(String::from_utf8).transpose();
         text.map_err(|error| {
-            let why = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+            let why = io::Error::new(io::ErrorKind::InvalidData, error);
             self.failed(path, why)
         })
     }
@@ -216,7 +226,7 @@ impl Root {
             fs::renameat(&parent, &temporary, &parent, &name)?;
             Ok(())
         })();
-        written.map_err(|why: std::io::Error| {
+        written.map_err(|why: io::Error| {
             // The error says why; a left-over would only be in the way.
             let _ = fs::unlinkat(&parent, &temporary, AtFlags::empty());
             self.failed(path, why)
@@ -276,11 +286,27 @@ impl Root {
         self.failed(path, errno.into())
     }
 
-    fn failed(&self, path: &str, why: std::io::Error) -> RootError {
+    fn failed(&self, path: &str, why: io::Error) -> RootError {
         RootError {
             path: self.path.join(path.trim_start_matches('/')),
             why,
         }
+    }
+}
+
+/// Refuses the root of this machine, by whatever path it was reached: what belongs into an image would change the
+/// management node.
+///
+/// # Errors
+/// When it is, or when that cannot be told.
+pub fn not_of_this_machine(dir: impl AsFd) -> io::Result<()> {
+    let same =
+        |one: fs::Stat, other: fs::Stat| (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino);
+    match same(fs::fstat(dir)?, fs::stat("/")?) {
+        true => Err(io::Error::other(
+            "this is the root of this machine, not of an image; nothing was changed",
+        )),
+        false => Ok(()),
     }
 }
 
@@ -333,6 +359,20 @@ mod tests {
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o640);
         assert_eq!(root.names("/.default/etc").unwrap(), ["shadow"]);
+    }
+
+    #[test]
+    fn the_root_of_this_machine_is_no_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("rootimg");
+        symlink("/", &link).unwrap();
+        for path in [Path::new("/"), Path::new("/usr/.."), &link] {
+            // Opened only, which changes nothing.
+            let error = Root::open(path).unwrap_err().to_string();
+            assert!(error.contains("root of this machine"), "{error}");
+            Root::open_source(path).unwrap();
+        }
+        Root::open(dir.path()).unwrap();
     }
 
     #[test]

@@ -84,11 +84,12 @@ impl<'a, 'o> Evaluator<'a, 'o> {
     fn union(&mut self, union: &Union) -> Result<Set<'a>, RangeError> {
         let (mut found, mut without) = (Set::new(), Set::new());
         for term in &union.terms {
-            let nodes = self.term(term)?;
             if term.exclude {
-                without.extend(nodes);
+                let before = std::mem::replace(&mut self.options.groups, true);
+                without.extend(self.term(term)?);
+                self.options.groups = before;
             } else {
-                found.extend(nodes);
+                found.extend(self.term(term)?);
             }
         }
         found.retain(|node| !without.contains(node));
@@ -161,7 +162,11 @@ impl<'a, 'o> Evaluator<'a, 'o> {
             found.insert(Cow::Borrowed(node));
             return Ok(true);
         }
-        if let Some(row) = index.site.row(&NODEGROUP, &[name]) {
+        let row = index.site.row(&NODEGROUP, &[name]);
+        if !self.options.groups && (row.is_some() || index.groups.contains_key(name)) {
+            return Err(RangeError::IsGroup(name.to_owned()));
+        }
+        if let Some(row) = row {
             self.group(row, found)?;
             return Ok(true);
         }

@@ -50,6 +50,9 @@ pub enum RangeError {
     /// Invalid nodes and/or groups in noderange: {0}
     #[error("Invalid nodes and/or groups in noderange: {0}")]
     Unknown(Names),
+    /// "{0}" is a group: expected names of nodes
+    #[error("\"{0}\" is a group: expected names of nodes")]
+    IsGroup(String),
     /// noderange, at "{near}": {reason}
     #[error("noderange, at \"{near}\": {reason}")]
     Syntax {
@@ -126,6 +129,9 @@ pub struct Options<'a> {
     /// Whether every name must be that of a node. Without it names that are not known are taken as they are, as for
     /// nodes that are about to be added.
     pub verify: bool,
+    /// Whether a group may stand for its nodes. Without it that is refused, but for what is excluded: nodes that are about to
+    /// be added are named.
+    pub groups: bool,
     /// Whether the nodes of `site.excludenodes` are left out.
     pub exclude: bool,
     /// Reads files; without it `^file` is refused, as it must be in what comes over the wire.
@@ -136,6 +142,7 @@ impl fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("verify", &self.verify)
+            .field("groups", &self.groups)
             .field("exclude", &self.exclude)
             .field("files", &self.files.is_some())
             .finish()
@@ -147,6 +154,7 @@ impl Default for Options<'_> {
     fn default() -> Self {
         Self {
             verify: true,
+            groups: true,
             exclude: true,
             files: None,
         }
@@ -191,6 +199,7 @@ pub fn expand_with(
         // A name that is no node excludes nothing, and is no reason to refuse every command.
         let lenient = Options {
             verify: false,
+            groups: true,
             ..options
         };
         let excluded = eval::Evaluator::new(&index, lenient).run(&tree);

@@ -5,10 +5,10 @@
 
 use super::look::{Seen, look, look_image};
 use super::places::{Place, Places};
-use super::{ResolveError, dialect, image_of, policy, servers};
+use super::{ResolveError, dialect, image_of, litefile_row, policy, servers};
 use crate::tables::Site;
 use serde::Serialize;
-use statelite_policy::{Placement, Policy, Rule, Source};
+use statelite_policy::{Origin, Placement, Policy, Rule, Source};
 use std::path::{Path, PathBuf};
 
 /// A layer that was searched.
@@ -98,7 +98,7 @@ pub fn explain(
     Ok(Explanation {
         notes: notes(&policy, rule.as_ref(), &path, dialect(site)),
         write: write(&policy, node, placement, &path),
-        origin: rule.as_ref().map(|rule| rule.origin.to_string()),
+        origin: rule.as_ref().map(|rule| origin(site, &rule.origin)),
         node: node.to_owned(),
         image,
         path,
@@ -108,6 +108,15 @@ pub fn explain(
         answers,
         unless,
     })
+}
+
+/// Who asked for a rule.
+fn origin(site: &Site, origin: &Origin) -> String {
+    let row = match origin {
+        Origin::Row { line, .. } => litefile_row(site, *line),
+        _ => None,
+    };
+    row.unwrap_or_else(|| origin.to_string())
 }
 
 struct Search<'a> {

@@ -93,6 +93,12 @@ pub fn state_dir(db: &str) -> PathBuf {
     }
 }
 
+/// The directory of the records, below the state directory.
+#[must_use]
+pub fn records(dir: &Path) -> PathBuf {
+    dir.join(DIR)
+}
+
 fn path(dir: &Path, node: &str) -> Result<PathBuf, GivenError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if node.is_empty() || node.starts_with('.') || node.len() > 200 || !node.chars().all(plain) {

@@ -1,11 +1,13 @@
 //! The three tables as one node sees them, in the form `statelite-policy` reads.
 //!
 //! In rows that apply to the node, commands are replaced by their output, and `statelite.statemnt` and `mntopts` by the
-//! values the node has: of its own row, else its groups', computed if need be. What is refused is said with the line
-//! the row has in a dump of the whole table, although the statelite rows of others are left out here.
+//! values the node has: of its own row, else its groups', computed if need be. What is refused is said with the
+//! number the row has in the whole table, although the statelite rows of others are left out here.
 
 use super::command::{self, Run};
+use super::label::label;
 use super::{ResolveError, image_groups, image_of};
+use crate::tables::row::place;
 use crate::tables::schema::{LITEFILE, LITETREE, STATELITE};
 use crate::tables::{Row, Site, Table};
 use statelite_policy::{Dialect, NodeIdentity, Policy, Refusals, Source, Tables};
@@ -18,8 +20,8 @@ pub struct Input {
     litefile: String,
     litetree: String,
     statelite: String,
-    /// The line in a dump of every statelite row that was kept.
-    store_lines: Vec<u64>,
+    /// The number in the table of every statelite row that was kept.
+    store_rows: Vec<usize>,
 }
 
 impl Input {
@@ -30,53 +32,41 @@ impl Input {
     pub fn of(site: &Site, node: &str, run: &dyn Run) -> Result<Self, ResolveError> {
         let mut identity = bare(site, node)?;
         let mut trees = site.rows(&LITETREE).to_vec();
-        for row in &mut trees {
+        for (number, row) in (1..).zip(&mut trees) {
             if applies(row, &identity) {
-                expand(site, node, row, (&LITETREE, "directory"), run)?;
+                expand(site, node, (number, row), (&LITETREE, "directory"), run)?;
             }
         }
         let mut stores = own_store(site, node)?;
-        for (_, row) in &mut stores {
-            expand(site, node, row, (&STATELITE, "statemnt"), run)?;
+        for (number, row) in &mut stores {
+            expand(site, node, (*number, row), (&STATELITE, "statemnt"), run)?;
         }
         learn(site, &mut identity, &trees, &stores)?;
-        let (store_lines, stores): (Vec<u64>, Vec<Row>) = stores.into_iter().unzip();
+        let (store_rows, stores): (Vec<usize>, Vec<Row>) = stores.into_iter().unzip();
         Ok(Self {
             identity,
             litefile: csv(&LITEFILE, site.rows(&LITEFILE)),
             litetree: csv(&LITETREE, &trees),
             statelite: csv(&STATELITE, &stores),
-            store_lines,
+            store_rows,
         })
     }
 
     /// The policy of the node.
     ///
     /// # Errors
-    /// Every refused row, with its line in a dump of the tables.
+    /// Every refused row, with its number in its table and its key.
     pub fn build(&self, dialect: Dialect) -> Result<Policy, Refusals> {
-        let line = |file: &str, line: &mut u64| {
-            // The header is line 1.
-            let kept = usize::try_from(line.saturating_sub(2)).ok();
-            let kept = kept.and_then(|kept| self.store_lines.get(kept));
-            if let Some(kept) = kept.filter(|_| file == STATELITE.name) {
-                *line = *kept;
-            }
-        };
-        match statelite_policy::build(&self.tables(), &self.identity, dialect) {
-            Ok(mut policy) => {
-                for warning in &mut policy.warnings {
-                    line(&warning.file, &mut warning.line);
-                }
-                Ok(policy)
-            }
-            Err(mut refusals) => {
-                for refusal in &mut refusals.0 {
-                    line(&refusal.file, &mut refusal.line);
-                }
-                Err(refusals)
-            }
-        }
+        let mut built = statelite_policy::build(&self.tables(), &self.identity, dialect);
+        name_rows(&mut built, |table, line| match table.name {
+            "litefile" => label(table, &self.litefile, line, |number| number),
+            "litetree" => label(table, &self.litetree, line, |number| number),
+            _ => label(table, &self.statelite, line, |number| {
+                let kept = self.store_rows.get(number.saturating_sub(1));
+                kept.copied().unwrap_or(number)
+            }),
+        });
+        built
     }
 
     fn tables(&self) -> Tables<'_> {
@@ -95,17 +85,17 @@ impl Input {
 pub fn store(site: &Site, node: &str, run: &dyn Run) -> Result<Option<Source>, ResolveError> {
     let mut identity = bare(site, node)?;
     let mut stores = own_store(site, node)?;
-    for (_, row) in &mut stores {
-        expand(site, node, row, (&STATELITE, "statemnt"), run)?;
+    for (number, row) in &mut stores {
+        expand(site, node, (*number, row), (&STATELITE, "statemnt"), run)?;
     }
     learn(site, &mut identity, &[], &stores)?;
-    let (store_lines, stores): (Vec<u64>, Vec<Row>) = stores.into_iter().unzip();
+    let (store_rows, stores): (Vec<usize>, Vec<Row>) = stores.into_iter().unzip();
     let input = Input {
         identity,
         litefile: csv(&LITEFILE, &[]),
         litetree: csv(&LITETREE, &[]),
         statelite: csv(&STATELITE, &stores),
-        store_lines,
+        store_rows,
     };
     let policy = input.build(Dialect::Current);
     Ok(policy.map_err(ResolveError::Refused)?.statemnt)
@@ -144,7 +134,7 @@ fn applies(row: &Row, identity: &NodeIdentity) -> bool {
 fn expand(
     site: &Site,
     node: &str,
-    row: &mut Row,
+    (number, row): (usize, &mut Row),
     (table, column): (&'static Table, &'static str),
     run: &dyn Run,
 ) -> Result<(), ResolveError> {
@@ -158,7 +148,7 @@ fn expand(
     let expanded =
         command::expand(cell, node, &value, run).map_err(|reason| ResolveError::Command {
             table: table.name,
-            row: row.key(table).join(","),
+            row: place(number, &row.key(table)),
             column,
             node: node.to_owned(),
             reason: Box::new(reason),
@@ -167,17 +157,17 @@ fn expand(
     Ok(())
 }
 
-/// The statelite rows of the node and its groups and their lines, with the node's values where they come from and
+/// The statelite rows of the node and its groups and their numbers in the table, with the node's values where they come from and
 /// nothing where they do not count.
-fn own_store(site: &Site, node: &str) -> Result<Vec<(u64, Row)>, ResolveError> {
+fn own_store(site: &Site, node: &str) -> Result<Vec<(usize, Row)>, ResolveError> {
     let names: Vec<&str> = std::iter::once(node).chain(site.groups(node)).collect();
-    let lines = (2..).zip(site.rows(&STATELITE));
-    let mut rows: Vec<(u64, Row)> = lines
+    let numbered = (1..).zip(site.rows(&STATELITE));
+    let mut rows: Vec<(usize, Row)> = numbered
         .filter(|(_, row)| {
             let name = row.get(&STATELITE, "node").unwrap_or_default();
             row.live(&STATELITE) && names.contains(&name)
         })
-        .map(|(line, row)| (line, row.clone()))
+        .map(|(number, row)| (number, row.clone()))
         .collect();
     for column in ["statemnt", "mntopts"] {
         let found = site.find(node, &STATELITE, column)?;
@@ -198,7 +188,7 @@ fn learn(
     site: &Site,
     identity: &mut NodeIdentity,
     trees: &[Row],
-    stores: &[(u64, Row)],
+    stores: &[(usize, Row)],
 ) -> Result<(), ResolveError> {
     let node = identity.name.clone();
     let trees = trees.iter().filter(|row| applies(row, identity));
@@ -222,6 +212,33 @@ fn learn(
     }
     identity.variables = variables;
     Ok(())
+}
+
+/// Puts numbers and keys of rows in the place of lines.
+pub(super) fn name_rows(
+    built: &mut Result<Policy, Refusals>,
+    label: impl Fn(&'static Table, u64) -> Option<String>,
+) {
+    let name = |file: &mut String, line: &mut u64| {
+        let tables = [&LITEFILE, &LITETREE, &STATELITE];
+        let table = tables.into_iter().find(|table| table.name == file.as_str());
+        if let Some(label) = table.and_then(|table| label(table, *line)) {
+            *file = label;
+            *line = 0;
+        }
+    };
+    match built {
+        Ok(policy) => {
+            for warning in &mut policy.warnings {
+                name(&mut warning.file, &mut warning.line);
+            }
+        }
+        Err(refusals) => {
+            for refusal in &mut refusals.0 {
+                name(&mut refusal.file, &mut refusal.line);
+            }
+        }
+    }
 }
 
 /// Rows as a dump has them.
@@ -321,7 +338,7 @@ mod tests {
                 Err(error) => {
                     assert_eq!(
                         error.to_string(),
-                        "statelite: row rack: column statemnt: for node cn12: command \"other\": \
+                        "statelite: row 2 (\"rack\"): column statemnt: for node cn12: command \"other\": \
                          it cannot be started: no such thing"
                     );
                     "error".into()
@@ -357,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_rows_keep_their_lines() {
+    fn refused_rows_are_named_by_number_and_key() {
         let mut site = site();
         store(&mut site, "someone", "s:/x", "");
         store(&mut site, "all", "nodir", "");
@@ -365,7 +382,7 @@ mod tests {
         let error = policy_with(&site, "cn12", &run).unwrap_err().to_string();
         assert_eq!(
             error,
-            "statelite:4: column statemnt: $nodepos.rack has no value for node cn12"
+            "statelite: row 3 (\"rack\"): column statemnt: $nodepos.rack has no value for node cn12"
         );
     }
 }

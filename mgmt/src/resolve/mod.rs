@@ -11,6 +11,7 @@
 //! | [`servers`] | which machines serve a node, and from which directory |
 //! | [`explain`] | why one path is what it is; [`places`] and [`look`] look at trees and images |
 //! | [`difference`] | what changes against what was given |
+//! | [`many`] | many nodes at once |
 
 pub mod answer;
 pub mod command;
@@ -18,14 +19,16 @@ pub mod difference;
 pub mod explain;
 pub mod given;
 pub mod input;
+mod label;
 pub mod look;
+pub mod many;
 pub mod places;
 pub mod servers;
 pub mod shell;
 
 use crate::tables::schema::{LITEFILE, NODETYPE, OSIMAGE};
 use crate::tables::site::ValueError;
-use crate::tables::{Site, Table};
+use crate::tables::{Row, Site, Table};
 use command::{CommandError, Run};
 use shell::Shell;
 use statelite_policy::{Dialect, NodeIdentity, Policy, Refusals, Tables};
@@ -47,12 +50,12 @@ pub enum ResolveError {
     /// {0}
     #[error(transparent)]
     Value(#[from] Box<ValueError>),
-    /// {table}: row {row}: column {column}: for node {node}: {reason}
-    #[error("{table}: row {row}: column {column}: for node {node}: {reason}")]
+    /// {table}: {row}: column {column}: for node {node}: {reason}
+    #[error("{table}: {row}: column {column}: for node {node}: {reason}")]
     Command {
         /// The table.
         table: &'static str,
-        /// The row's key.
+        /// The row's number and key.
         row: String,
         /// The column.
         column: &'static str,
@@ -110,6 +113,18 @@ pub fn identity(site: &Site, node: &str) -> Result<NodeIdentity, ResolveError> {
     input::identity(site, node)
 }
 
+/// Whether there is an image of that name: in the osimage table, in rows of the litefile table, or because a node uses it (in
+/// 2010 images had no rows of their own).
+#[must_use]
+pub fn knows_image(site: &Site, name: &str) -> bool {
+    let listed = |row: &Row| row.get(&LITEFILE, "image") == Some(name);
+    site.row(&OSIMAGE, &[name]).is_some()
+        || name != "ALL" && site.live(&LITEFILE).any(listed)
+        || site
+            .nodes()
+            .any(|node| image_of(site, node).is_ok_and(|image| image == name))
+}
+
 fn image_groups(site: &Site, image: &str) -> Option<String> {
     let row = site.row(&OSIMAGE, &[image])?;
     row.get(&OSIMAGE, "groups").map(str::to_owned)
@@ -147,7 +162,20 @@ pub fn image_policy(site: &Site, image: &str) -> Result<Policy, ResolveError> {
         litefile: Some((LITEFILE.name, litefile.as_bytes())),
         ..Tables::default()
     };
-    statelite_policy::build(&tables, &identity, dialect(site)).map_err(ResolveError::Refused)
+    let mut built = statelite_policy::build(&tables, &identity, dialect(site));
+    input::name_rows(&mut built, |table, line| {
+        let number = |number| number;
+        (table.name == LITEFILE.name)
+            .then(|| label::label(table, &litefile, line, number))
+            .flatten()
+    });
+    built.map_err(ResolveError::Refused)
+}
+
+/// How messages name the litefile row on a line of a dump.
+#[must_use]
+pub fn litefile_row(site: &Site, line: u64) -> Option<String> {
+    label::label(&LITEFILE, &csv(site, &LITEFILE), line, |number| number)
 }
 
 /// A table as a dump has it.

@@ -9,6 +9,16 @@ pub struct Row {
     cells: Vec<Option<String>>,
 }
 
+/// How messages name a row: its number in the table, from 1, and its key.
+#[must_use]
+pub fn place(number: usize, key: &[impl AsRef<str>]) -> String {
+    let key: Vec<_> = key.iter().map(|k| format!("\"{}\"", k.as_ref())).collect();
+    match key.is_empty() {
+        true => format!("row {number}"),
+        false => format!("row {number} ({})", key.join(", ")),
+    }
+}
+
 impl Row {
     /// A row without any value.
     #[must_use]

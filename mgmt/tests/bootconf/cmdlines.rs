@@ -499,8 +499,20 @@ fn values_that_would_add_lines_or_arguments_are_refused() {
     }
     for (netboot, words) in [
         ("petitboot", "a=\"b c\""),
+        ("yaboot", "a=\"b c\""),
+        ("yaboot", "a\\"),
         ("grub2", "a=1;reboot"),
         ("grub2-http", "x}"),
+        ("grub2", "a\"b"),
+        ("grub2", "it's"),
+        ("grub2", "$x"),
+        ("httpboot", "a\\"),
+        ("grub2", "#x"),
+        ("xnba", "|| sh"),
+        ("xnba", "${net0/ip}"),
+        ("xnba", "a=\"b c\""),
+        ("ipxe", "a && sh"),
+        ("ipxe-tftp", "#x"),
     ] {
         let mut world = World::current();
         world.netboot(netboot);
@@ -508,9 +520,37 @@ fn values_that_would_add_lines_or_arguments_are_refused() {
         let error = world
             .outcome(&format!("osimage={name}"), NOBODY)
             .unwrap_err();
-        assert!(
-            error.to_string().starts_with("linuximage.addkcmdline is "),
-            "{netboot}: {error}"
-        );
+        let text = words.escape_debug();
+        let wanted = format!("linuximage.addkcmdline is \"{text}\": ");
+        assert!(error.to_string().starts_with(&wanted), "{netboot}: {error}");
+        // What one loader does not take is nothing to another.
+        world.netboot("pxe");
+        assert!(world.text().contains(words), "{words}");
     }
+    // Values of other columns come into the same line.
+    let mut world = World::current();
+    world.netboot("grub2");
+    world.set("noderes", "all", &[("nfsdir", "/a;b")]);
+    let error = world.outcome(&format!("osimage={name}"), NOBODY);
+    let wanted = "a part of the kernel's command line is \"root=nfs:172.10.0.1:/a;b/netboot/rhels9.4/x86_64/compute/rootimg:ro\": \
+                  GRUB takes ; ";
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with(wanted), "{error}");
+    world.netboot("xnba");
+    world.set("noderes", "all", &[("nfsdir", "/${x}"), ("xcatmaster", "")]);
+    let error = world.outcome(&format!("osimage={name}"), NOBODY);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("/${x}/") && error.contains("iPXE"),
+        "{error}"
+    );
+    // A value that a template brings is judged where it is filled in.
+    world.set("noderes", "all", &[("nfsdir", "/install")]);
+    world.set("nodepos", "n01", &[("rack", "a || sh")]);
+    let words = "rack=#NODEATTRIB:nodepos:rack#";
+    world.set("linuximage", name, &[("addkcmdline", words)]);
+    let error = world.outcome(&format!("osimage={name}"), NOBODY);
+    let wanted = "linuximage.addkcmdline is \"rack=a || sh\": iPXE";
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with(wanted), "{error}");
 }

@@ -6,7 +6,7 @@ use statelite_mgmt::tables::{Site, Store};
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn store(world: &World) -> String {
+pub fn store(world: &World) -> String {
     let db = world.dir.path().join("tables.sqlite").display().to_string();
     let mut store = Store::open(&db).unwrap();
     let site = world.site.clone();
@@ -22,7 +22,7 @@ fn store(world: &World) -> String {
     db
 }
 
-fn run(db: &str, args: &[&str]) -> Output {
+pub fn run(db: &str, args: &[&str]) -> Output {
     let program = Path::new(env!("CARGO_BIN_EXE_statelite"));
     Command::new(program)
         .arg("--db")
@@ -32,7 +32,7 @@ fn run(db: &str, args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -254,4 +254,86 @@ fn a_mac_address_of_two_nodes_boots_neither() {
         refused.contains("n01 (mac: row 1, \"n01\") and to n03 (mac: row 3, \"n03\")"),
         "{refused}"
     );
+}
+
+#[test]
+fn the_name_of_an_image_boots_that_images_directory() {
+    let mut world = World::seed("x86_64");
+    let tftpdir = world.tftpdir();
+    world.set("noderes", "all", &[("nfsdir", "")]);
+    let other = world.dir.path().join("other");
+    std::fs::create_dir_all(other.join("rootimg/etc")).unwrap();
+    for name in ["kernel", "initrd.gz"] {
+        std::fs::write(other.join(name), format!("{name} of other")).unwrap();
+    }
+    let system = [
+        ("provmethod", "statelite"),
+        ("osvers", "rhel5.3"),
+        ("osarch", "x86_64"),
+        ("profile", "compute"),
+    ];
+    world.set("osimage", "img", &system);
+    world.set(
+        "linuximage",
+        "img",
+        &[("rootimgdir", other.to_str().unwrap())],
+    );
+    let db = store(&world);
+    let set = run(&db, &["nodeset", "n01", "statelite=img"]);
+    assert!(set.status.success(), "{}", text(&set.stderr));
+    let file = std::fs::read_to_string(tftpdir.join("pxelinux.cfg/n01")).unwrap();
+    let root = format!("NFSROOT=172.10.0.1:{} ", other.display());
+    assert!(file.contains(&root), "{file}");
+    let kernel = tftpdir.join("xcat/netboot/rhel5.3/x86_64/compute/kernel");
+    assert_eq!(std::fs::read_to_string(kernel).unwrap(), "kernel of other");
+    // The words of 2010 without a name mean the usual image again.
+    assert!(run(&db, &["nodeset", "n01", "statelite"]).status.success());
+    let file = std::fs::read_to_string(tftpdir.join("pxelinux.cfg/n01")).unwrap();
+    assert!(!file.contains(&root), "{file}");
+}
+
+#[test]
+fn arguments_that_a_nodes_loader_takes_as_its_own_are_refused_when_they_are_set() {
+    let name = "rhels9.4-x86_64-statelite-compute";
+    let mut world = World::current();
+    world.set("linuximage", name, &[("addkcmdline", "quiet")]);
+    let db = store(&world);
+    let key = format!("imagename={name}");
+    let set = |words: &str| {
+        let value = format!("linuximage.addkcmdline={words}");
+        let done = run(&db, &["chtab", &key, &value]);
+        (done.status.success(), text(&done.stderr))
+    };
+    let loader = |netboot: &str| {
+        let done = run(
+            &db,
+            &["nodech", "n01", &format!("noderes.netboot={netboot}")],
+        );
+        (done.status.success(), text(&done.stderr))
+    };
+    for (netboot, bad, good) in [
+        ("grub2", "it's", "#NODEATTRIB:nodetype:os# R::it's"),
+        ("xnba", "a || sh", "a||sh"),
+        ("petitboot", "a=\"b\"", "$x || it's"),
+        ("yaboot", "a=\"b\"", "$x || it's"),
+    ] {
+        assert!(loader(netboot).0);
+        let (taken, said) = set(bad);
+        let wanted = format!(
+            "linuximage: row 1 (\"{name}\"): column addkcmdline: \"{}\": ",
+            bad.escape_debug()
+        );
+        assert!(!taken && said.contains(&wanted), "{netboot}: {said}");
+        assert!(
+            said.contains(&format!("(n01 boots it by {netboot})")),
+            "{said}"
+        );
+        assert_eq!(set(good), (true, String::new()), "{netboot}");
+        // pxelinux takes all of it; then the loader is what is refused.
+        assert!(loader("pxe").0);
+        assert_eq!(set(bad), (true, String::new()));
+        let (taken, said) = loader(netboot);
+        assert!(!taken && said.contains(&wanted), "{netboot}: {said}");
+        assert!(set("quiet").0);
+    }
 }

@@ -3,6 +3,7 @@
 use super::world::{NOBODY, World, listing};
 use insta::assert_snapshot;
 use statelite_mgmt::bootconf::plan::NodePlan;
+use statelite_mgmt::bootconf::stale::Names;
 use statelite_mgmt::bootconf::{BootError, write};
 use std::os::unix::fs::MetadataExt as _;
 
@@ -10,7 +11,7 @@ fn carry_out(plan: &NodePlan) {
     for copy in &plan.copies {
         write::copy(copy).unwrap();
     }
-    write::apply(plan, &mut write::Names::default()).unwrap();
+    write::apply(plan, &mut Names::default()).unwrap();
 }
 
 const BOOT: [&str; 2] = [
@@ -207,7 +208,7 @@ fn a_failure_leaves_the_old_file_and_nothing_else() {
     let alias = tftpdir.join("pxelinux.cfg/AC0A0101");
     std::fs::remove_file(&alias).unwrap();
     std::fs::create_dir_all(alias.join("x")).unwrap();
-    let error = write::apply(&plan, &mut write::Names::default()).unwrap_err();
+    let error = write::apply(&plan, &mut Names::default()).unwrap_err();
     assert!(
         matches!(&error, BootError::Io { path, .. } if *path == alias),
         "{error}"

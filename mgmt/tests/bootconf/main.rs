@@ -12,4 +12,5 @@ mod command;
 mod dnsmasq;
 mod files;
 mod samples;
+mod stale;
 mod world;

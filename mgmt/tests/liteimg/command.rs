@@ -58,7 +58,7 @@ fn it_prints_what_xcat_prints() {
         "{}",
         out(&check)
     );
-    let dry = run(dir.path(), &["img", "--dry-run"]);
+    let dry = run(dir.path(), &["img", "--tracker", "--dry-run"]);
     assert!(
         out(&dry).contains("mv etc/a .default/etc/a\nln -s ../.statelite/tmpfs/etc/a etc/a\n"),
         "{}",

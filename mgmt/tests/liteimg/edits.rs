@@ -80,6 +80,22 @@ fn image(root: &Path) {
 }
 
 #[test]
+fn a_warning_is_said_once_though_two_plans_see_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    make(root, &["etc/rel>other"]);
+    // The row makes the file, and then there is something to change: two plans.
+    let rows = rules(&["/etc/rel tmpfs", "/etc/new"]);
+    let report = apply(root, &rows, &[file("etc/new", "x")]);
+    assert_eq!(text(root, ".default/etc/new"), "x");
+    let relative = report
+        .warnings
+        .iter()
+        .filter(|w| w.contains("relative link"));
+    assert_eq!(relative.count(), 1, "{:?}", report.warnings);
+}
+
+#[test]
 fn files_are_changed_and_given_back() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();

@@ -8,6 +8,7 @@ mod command;
 mod crash;
 mod edits;
 mod golden;
+mod own_root;
 mod random;
 mod shapes;
 mod tree;

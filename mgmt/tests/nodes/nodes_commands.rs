@@ -98,6 +98,11 @@ fn what_is_refused_changes_nothing() {
         ),
         ("nodeadd n09 nodetype.os=x", "nodeadd needs groups=GROUP"),
         (
+            "nodeadd compute groups=zap",
+            "\"compute\" is a group: expected names of nodes",
+        ),
+        ("nodeadd n01,n04 groups=all", "n01 (was in compute,all)"),
+        (
             "nodeadd n1-n999999999 groups=all",
             "gives more than 100000 names",
         ),
@@ -118,6 +123,21 @@ fn what_is_refused_changes_nothing() {
     let done = cluster.run("nodeadd Big01 groups=all");
     assert_eq!(done.code, 0);
     assert!(done.err.contains("capital letters"), "{}", done.err);
+}
+
+#[test]
+fn an_error_is_said_once() {
+    let cluster = Cluster::new();
+    for words in ["prsync /x nosuch:/y", "nodels nosuch"] {
+        assert_eq!(
+            cluster.bad(words),
+            "Error: Invalid nodes and/or groups in noderange: nosuch\n"
+        );
+    }
+    let said = cluster.bad("nodels nonesuch.x==1");
+    assert_eq!(said.matches("nonesuch").count(), 1, "{said}");
+    let said = cluster.bad("liteimg img --rootimg /nonexistent/rootimg");
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
 }
 
 #[test]

@@ -54,7 +54,9 @@ persistent    /var/p/child
     // Persistent paths without a store: said, but printed as xCAT does.
     assert_eq!(cluster.good("litefile n02"), named("n02"));
     let image = "rhels6.2-x86_64-statelite-compute";
-    assert_eq!(cluster.run(&format!("ilitefile {image}")).out, named(image));
+    let done = cluster.run(&format!("ilitefile {image}"));
+    // An image has no statemnt; its nodes may have, or may not.
+    assert_eq!((done.out, done.err), (named(image), String::new()));
 }
 
 #[test]
@@ -136,6 +138,22 @@ Litetree path (litetree table):
     );
     cluster.good("chtab imagename=img osimage.provmethod=statelite");
     assert_eq!(cluster.good("litefile img"), cluster.good("ilitefile img"));
+    // Images that are in no row of the osimage table: by nodetype, and by a litefile row.
+    let implied = "rhels6.2-x86_64-statelite-compute";
+    let done = cluster.run(&format!("ilitefile {implied}"));
+    assert_eq!((done.code, done.err), (0, String::new()));
+    assert_eq!(cluster.good(&format!("litefile {implied}")), done.out);
+    cluster.good("chtab --force image=listed,file=/a litefile.options=tmpfs");
+    assert!(cluster.good("litefile listed").contains("tmpfs         /a"));
+    for name in ["nonesuch", "ALL"] {
+        assert_eq!(
+            cluster.bad(&format!("litefile {name}")),
+            format!(
+                "Error: Invalid nodes and/or groups in noderange: {name}; nor is there an image of that name \
+                 (ilitefile IMAGE prints the rows of any)\n"
+            )
+        );
+    }
 }
 
 #[test]
@@ -210,7 +228,7 @@ fn commands_in_tables_are_run_and_checked() {
         cluster.chtab("priority=1", &value);
         let said = cluster.bad("litetree n01");
         assert!(
-            said.starts_with("Error: litetree: row 1: column directory: for node n01: "),
+            said.starts_with("Error: litetree: row 1 (\"1\"): column directory: for node n01: "),
             "{said}"
         );
         assert!(said.contains(message), "{said}");
@@ -228,5 +246,96 @@ fn a_store_whose_server_is_unknown_is_refused_with_its_row() {
         return;
     }
     let said = cluster.bad("litefile n01");
-    assert!(said.contains("statelite:2: column statemnt: "), "{said}");
+    assert!(
+        said.contains("statelite: row 1 (\"compute\"): column statemnt: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_row_has_one_name_in_all_messages() {
+    let cluster = Cluster::new();
+    // The third row, on the fourth line, of priority 2.
+    for (priority, directory) in [("1", "s:/a"), ("5", "s:/b"), ("2", "s:/#CMD=false#")] {
+        cluster.chtab(
+            &format!("priority={priority}"),
+            &format!("litetree.directory={directory}"),
+        );
+    }
+    let name = "litetree: row 3 (\"2\"): column directory: ";
+    let said = cluster.bad("litetree n01");
+    assert!(said.contains(name), "{said}");
+    cluster.chtab("priority=2", "litetree.directory=$noderes.tftpserver:/x");
+    for command in ["litetree n01", "lslite n01", "explain n01 /etc/x"] {
+        let said = cluster.bad(command);
+        assert!(said.contains(name), "{command}: {said}");
+    }
+    let done = cluster.words(&[
+        "chtab",
+        "priority=2",
+        "litetree.directory=$noderes.nonesuch:/x",
+    ]);
+    assert!(done.err.contains(name), "{}", done.err);
+}
+
+#[test]
+fn commands_of_several_nodes_run_side_by_side() {
+    let cluster = Cluster::new();
+    let dir = cluster.dir.path().join("met");
+    std::fs::create_dir(&dir).unwrap();
+    let dir = dir.display();
+    // Each waits until all three have come: one after the other they would all run into their time limit.
+    let command = format!(
+        "touch {dir}/$node; while [ `ls {dir} | wc -l` -lt 3 ]; do sleep 0.05; done; echo x"
+    );
+    let value = format!("litetree.directory=s:/trees/#CMD={command}#/$node");
+    cluster.chtab("priority=1", &value);
+    let wanted = "n01: s:/trees/x/n01\nn02: s:/trees/x/n02\nn03: s:/trees/x/n03\n";
+    for command in ["litetree", "lslite", "exports"] {
+        for node in ["n01", "n02", "n03"] {
+            drop(std::fs::remove_file(format!("{dir}/{node}")));
+        }
+        let text = cluster.good(&format!("{command} n01-n03"));
+        match command {
+            "litetree" => assert_eq!(text, wanted),
+            _ => assert_eq!(text.matches("/trees/x/n0").count(), 3, "{text}"),
+        }
+    }
+}
+
+#[test]
+fn exports_are_printed_for_all_nodes_that_have_an_image() {
+    let cluster = Cluster::new();
+    cluster.chtab("priority=1", "litetree.directory=cnfs:/trees/$node");
+    let whole = cluster.good("exports -a");
+    assert!(whole.contains("/trees/n03 "), "{whole}");
+    cluster.good("nodeadd sn1 groups=service");
+    for words in ["exports -a", "exports n01-n03,sn1 --server cnfs"] {
+        let done = cluster.run(words);
+        assert_eq!(done.code, 0, "{words}: {}", done.err);
+        assert_eq!(
+            done.err,
+            "Warning: sn1: nodetype.os is not set, so its image is unknown; it is left out\n"
+        );
+        assert_eq!(done.out.matches("/trees/n0").count(), 3, "{}", done.out);
+    }
+    assert_eq!(cluster.run("exports -a").out, whole);
+    // Who names a node wants it.
+    let done = cluster.run("exports sn1,n01");
+    assert_eq!(done.code, 1);
+    assert_eq!(
+        done.err,
+        "Error: sn1: nodetype.os is not set, so its image is unknown\n"
+    );
+    assert!(done.out.contains("/trees/n01 "), "{}", done.out);
+    // So does a node whose rows are wrong.
+    cluster.chtab("priority=1", "litetree.directory=cnfs:/trees/#CMD=exit 3#");
+    let done = cluster.run("exports -a");
+    assert_eq!(done.code, 1);
+    assert_eq!(
+        done.err.matches("Error: litetree: row 1").count(),
+        3,
+        "{}",
+        done.err
+    );
 }

@@ -22,10 +22,14 @@ fn a_reboot_changes_what_the_tables_changed() {
     let cluster = Cluster::new();
     cluster.chtab("node=compute", "statelite.statemnt=cnfs:/state");
     cluster.chtab("image=ALL,file=/var/log/", "litefile.options=tmpfs");
-    assert_eq!(
-        cluster.bad("diff n01"),
-        "Error: nothing is recorded of n01: it has not asked this server for its policy yet\n"
-    );
+    let nothing = |dir: &std::path::Path| {
+        format!(
+            "Error: nothing is recorded of n01 in {}: it has not asked a server that keeps its records there (state in \
+             serve.toml, --state)\n",
+            dir.join("given").display()
+        )
+    };
+    assert_eq!(cluster.bad("diff n01"), nothing(cluster.dir.path()));
     give(&cluster, "n01");
     let text = cluster.good("diff n01");
     assert!(
@@ -63,6 +67,32 @@ A reboot would change n01.
     assert_eq!(cluster.run("diff n01").code, 0);
     cluster.good("noderm n01");
     assert!(!cluster.dir.path().join("given/n01.json").exists());
+}
+
+#[test]
+fn records_are_looked_for_where_the_server_keeps_them() {
+    let cluster = Cluster::new();
+    let state = cluster.dir.path().join("elsewhere");
+    let config = cluster.dir.path().join("serve.toml");
+    std::fs::write(&config, format!("state = \"{}\"\n", state.display())).unwrap();
+    let config = config.display();
+    let said = cluster.bad(&format!("diff n01 --config {config}"));
+    assert!(
+        said.contains(&format!("in {}/given: ", state.display())),
+        "{said}"
+    );
+    give(&cluster, "n01");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::rename(cluster.dir.path().join("given"), state.join("given")).unwrap();
+    assert_eq!(cluster.run("diff n01").code, 1);
+    for words in [
+        format!("diff n01 --config {config}"),
+        format!("diff n01 --state {}", state.display()),
+    ] {
+        assert!(cluster.good(&words).contains("would not change n01"));
+    }
+    cluster.good(&format!("noderm n01 --config {config}"));
+    assert!(!state.join("given/n01.json").exists());
 }
 
 #[test]

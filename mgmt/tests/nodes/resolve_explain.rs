@@ -46,7 +46,7 @@ fn paths_are_explained_with_rows_files_and_writes() {
     let wanted = format!(
         "\
 /etc/motd on n01 (image rhels6.2-x86_64-statelite-compute)
-  rule       /etc/motd ro, litefile:2 (image ALL)
+  rule       /etc/motd ro, litefile: row 1 (\"ALL\", \"/etc/motd\")
   placement  tree
   searched   tree 1 (localhost:{base}/tree/n01): {base}/tree/n01/etc/motd: a file of 1 byte
              tree 2 (192.0.2.1:/away): cannot be looked at: not mounted on this machine

@@ -196,6 +196,11 @@ fn a_service_node_that_does_not_answer_is_named_and_served_later() {
     // The one that is away misses a removal; when it is there again it gets it.
     site.good("nodech n01 noderes.servicenode=sn1");
     site.good("nodech n02 noderes.servicenode=sn1");
+    for _ in 0..2 {
+        let error = site.bad(&format!("nodeset n01-n03 {IMAGE}"));
+        assert!(error.contains("; it may still boot n02"), "{error}");
+    }
+    site.good("noderm sn2");
     site.good(&format!("nodeset n01-n03 {IMAGE}"));
     let json = site.run("nodeset n01 offline --json").stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
@@ -252,4 +257,67 @@ fn what_would_go_where_is_shown_and_a_host_can_be_left_to_itself() {
     let wanted = "Error: service node sn2: no IPv4 address for it: set hosts.ip, or make its name resolve; it has not \
                   got the boot files of n02 (run nodeset again)";
     assert!(error.contains(wanted), "{error}");
+}
+
+#[test]
+fn a_service_node_loses_the_files_of_nodes_that_it_no_longer_serves() {
+    if !can_run() {
+        return;
+    }
+    let mut site = Site::new().start();
+    let theirs = site.path("theirs");
+    let there = || {
+        let mut names = names(&theirs);
+        names.retain(|name| name.starts_with("pxelinux.cfg/"));
+        names
+    };
+    site.good("nodech n01-n03 noderes.servicenode=sn1");
+    site.good(&format!("nodeset n01-n03 {IMAGE}"));
+    assert_eq!(there().len(), 6);
+    // n01 belongs to this host now.
+    site.good("nodech n01 noderes.servicenode=");
+    let shown = site.good(&format!("nodeset n01 {IMAGE} --dry-run"));
+    assert!(
+        shown.ends_with("service node sn1: no more boot files of n01\n"),
+        "{shown}"
+    );
+    assert_eq!(there().len(), 6);
+    let sshd = site.sshd.take();
+    let error = site.bad(&format!("nodeset n01 {IMAGE}"));
+    assert!(
+        error.contains("Error: service node sn1: rsync: ")
+            && error
+                .contains("; it may still boot n01 (remove the files there, or run nodeset again)")
+            && !error.contains("has not got"),
+        "{error}"
+    );
+    site.sshd = sshd;
+    site.good(&format!("nodeset n01 {IMAGE}"));
+    let others = [
+        "pxelinux.cfg/0A000002",
+        "pxelinux.cfg/0A000003",
+        "pxelinux.cfg/n02",
+        "pxelinux.cfg/n03",
+    ];
+    assert_eq!(there(), others);
+    assert!(site.path("tftp/pxelinux.cfg/n01").exists());
+
+    // n01 gets the address that n02 had, while nodeset was not run for n02: sn1 must not boot n01 as n02.
+    site.good("nodech n02 hosts.ip=10.0.0.77");
+    site.good("nodech n01 hosts.ip=10.0.0.2");
+    site.good(&format!("nodeset n01 {IMAGE}"));
+    assert_eq!(there(), others[1..]);
+    assert_eq!(tree(&site.path("tftp"))["pxelinux.cfg/0A000002"], "-> n01");
+
+    // Who is removed is removed there too, and a service node that is removed is forgotten.
+    site.good("noderm n02");
+    assert_eq!(there(), ["pxelinux.cfg/0A000003", "pxelinux.cfg/n03"]);
+    assert!(!site.path("tftp/pxelinux.cfg/n02").exists());
+    let done = site.run("noderm sn1");
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(
+        said.contains("Warning: sn1 keeps the boot files that nodeset brought to it"),
+        "{said}"
+    );
+    assert!(!site.path("boot-files/sn1").exists());
 }

@@ -14,6 +14,8 @@ const HOPELESS: [&str; 6] = [
     "statelitefs: booting has failed",
     "No bootable device",
 ];
+/// How long a console may take for the rest of a message that says something hopeless.
+const REST: Duration = Duration::from_secs(3);
 /// How much of it an error shows.
 const TAIL: usize = 40;
 
@@ -73,21 +75,36 @@ impl Console {
     ///
     /// # Errors
     /// When it says something hopeless first, when `alive` says no, or at the limit; with the last lines.
-    pub fn wait(
+    pub fn wait(&self, pattern: &str, limit: Duration, alive: impl FnMut() -> bool) -> Result<()> {
+        self.wait_after(0, pattern, limit, alive).map(|_| ())
+    }
+
+    /// Waits until the console says this after so many bytes of its text; how many there are up to its end is the
+    /// result.
+    ///
+    /// # Errors
+    /// See [`Console::wait`].
+    pub fn wait_after(
         &self,
+        from: usize,
         pattern: &str,
         limit: Duration,
         mut alive: impl FnMut() -> bool,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let deadline = Instant::now() + limit;
+        // Since when it is hopeless.
+        let mut since = None;
         loop {
             // Asked before reading: what it said last counts.
             let lives = alive();
             let text = self.text();
-            if text.contains(pattern) {
-                return Ok(());
+            let new = text.get(from..).unwrap_or_default();
+            if let Some(at) = new.find(pattern) {
+                return Ok(from + at + pattern.len());
             }
-            let why = if let Some(why) = hopeless(&text, lives) {
+            let ends = hopeless(&text, lives)
+                .filter(|_| !lives || since.get_or_insert_with(Instant::now).elapsed() > REST);
+            let why = if let Some(why) = ends {
                 why
             } else if Instant::now() > deadline {
                 format!("nothing in {} s", limit.as_secs())
@@ -131,6 +148,18 @@ mod tests {
             error.contains("the machine ended") && error.contains("\nready\n"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_was_awaited_before_does_not_count_again() {
+        let (_dir, console) = console("one\r\ntwo\r\none more\r\n");
+        let wait =
+            |from, pattern| console.wait_after(from, pattern, Duration::from_millis(1), || true);
+        let one = wait(0, "one").unwrap();
+        assert_eq!(one, 3);
+        let two = wait(one, "two").unwrap();
+        assert_eq!(wait(two, "one").unwrap(), "one\ntwo\none".len());
+        assert!(wait(two, "two").is_err());
     }
 
     #[test]

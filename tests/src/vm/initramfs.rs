@@ -78,17 +78,19 @@ fn modules(kernel: &Files) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Writes the initramfs of `statelitefs initramfs` to the file `to`; with a certificate, nodes verify the management
+/// Writes the initramfs of `statelitefs initramfs` for this image to the file `to`; with a certificate, nodes verify the management
 /// server.
 ///
 /// # Errors
 /// With the program's words.
-pub fn statelitefs(kernel: &Files, ca: Option<&Path>, to: &Path) -> Result<()> {
+pub fn statelitefs(kernel: &Files, image: &Path, ca: Option<&Path>, to: &Path) -> Result<()> {
     let modules = kernel.root.join("lib/modules").join(&kernel.release);
     let mut cmd = Cmd::new(static_binary()?)
         .arg("initramfs")
         .arg("--modules-dir")
         .arg(modules)
+        .arg("--image")
+        .arg(image)
         .args(["--busybox", "/bin/busybox", "--output"])
         .arg(to);
     if let Some(ca) = ca {

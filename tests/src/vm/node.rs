@@ -78,6 +78,21 @@ impl Node {
             .with_context(|| format!("node {}", self.name))
     }
 
+    /// Waits until the console says these, one after the other.
+    ///
+    /// # Errors
+    /// See [`Console::wait`].
+    pub fn wait_in_order(&mut self, patterns: &[&str], limit: Duration) -> Result<()> {
+        let console = self.qemu.console().clone();
+        let mut from = 0;
+        for pattern in patterns {
+            from = console
+                .wait_after(from, pattern, limit, || self.qemu.alive())
+                .with_context(|| format!("node {}", self.name))?;
+        }
+        Ok(())
+    }
+
     /// Types on the console.
     ///
     /// # Errors

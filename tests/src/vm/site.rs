@@ -341,7 +341,7 @@ impl Site {
             xcatd::write_ca(&self.authority, &ca)?;
             let ca = spec.verify.then_some(ca.as_path());
             match spec.tool {
-                Tool::Bare => initramfs::statelitefs(&files, ca, &path)?,
+                Tool::Bare => initramfs::statelitefs(&files, &self.image(), ca, &path)?,
                 tool => path = tools::initrd(tool, &files, ca, &path.with_extension("d"))?,
             }
         }

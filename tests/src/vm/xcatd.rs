@@ -36,6 +36,8 @@ pub enum Manner {
     Empty,
     /// No answer, and the connection stays.
     Hang,
+    /// As it should, and the connection stays until the node ends it: xcatd waits for a further request.
+    Stay,
     /// The connection is closed before TLS begins.
     Close,
 }
@@ -279,7 +281,7 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, on: &AtomicBool) -> Resul
     };
     let whole = wire::answer("mn", lines.iter().map(String::as_str));
     let reply = match manner {
-        Manner::Good | Manner::Close => whole,
+        Manner::Good | Manner::Stay | Manner::Close => whole,
         Manner::Refuse => wire::refusal(wire::DENIED),
         Manner::Empty => wire::answer("mn", []),
         Manner::Cut => whole.chars().take(whole.len() / 2).collect(),
@@ -294,6 +296,12 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, on: &AtomicBool) -> Resul
         }
     };
     tls.write_all(reply.as_bytes())?;
+    if manner == Manner::Stay {
+        tls.flush()?;
+        // Its farewell, its end or an error: it is gone.
+        let _ = tls.read(&mut some);
+        return Ok(());
+    }
     tls.conn.send_close_notify();
     tls.flush()?;
     Ok(())

@@ -119,18 +119,18 @@ pub struct Fixed {
 }
 
 impl Ip {
-    /// Reads the value of `ip=`; none if it says nothing about IPv4.
+    /// Reads the value of `ip=`; none if it asks for nothing that is done here: IPv6 alone, or a way that other
+    /// programs of an initramfs know.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Option<Ip>, String> {
-        const DHCP: [&str; 6] = ["dhcp", "on", "any", "both", "either6", "single-dhcp"];
         match text {
             "" => return Ok(None),
-            "off" | "none" => return Ok(Some(Ip::Off)),
-            _ if DHCP.contains(&text) => return Ok(Some(Ip::Dhcp(None))),
             _ if !text.contains(':') => {
-                return Err("expected dhcp or ADDRESS::GATEWAY:MASK:HOST:NAME:none".into());
+                return how(text).ok_or_else(|| {
+                    "expected dhcp or ADDRESS::GATEWAY:MASK:HOST:NAME:none".to_owned()
+                });
             }
             _ => {}
         }
@@ -140,13 +140,22 @@ impl Ip {
         }
         let fields: Vec<&str> = text.split(':').collect();
         let field = |n: usize| fields.get(n).copied().filter(|f| !f.is_empty());
-        if let (Some(card), Some(how), 2 | 3) = (field(0), field(1), fields.len()) {
-            return match how {
-                _ if DHCP.contains(&how) => Ok(Some(Ip::Dhcp(Some(card.to_owned())))),
-                "dhcp6" | "auto6" | "link6" => Ok(None),
-                "off" | "none" => Ok(Some(Ip::Off)),
-                _ => Err(format!("\"{how}\" is not known: expected {card}:dhcp")),
-            };
+        let on = |ip: Option<Ip>, card: Option<&str>| match ip {
+            Some(Ip::Dhcp(_)) => Some(Ip::Dhcp(card.map(str::to_owned))),
+            other => other,
+        };
+        // CARD:HOW, and in dracut its MTU and address after that.
+        if let (Some(card), Some(word)) = (field(0), field(1)) {
+            match how(word) {
+                Some(ip) => return Ok(on(ip, Some(card))),
+                None if fields.len() <= 3 => {
+                    return Err(format!("\"{word}\" is not known: expected {card}:dhcp"));
+                }
+                None => {}
+            }
+        }
+        if let (None, Some(ip)) = (field(0), field(6).and_then(how)) {
+            return Ok(on(ip, field(5)));
         }
         let card = field(5).map(str::to_owned);
         let Some(address) = field(0) else {
@@ -172,6 +181,35 @@ impl Ip {
                 .filter_map(|dns| dns.parse().ok())
                 .collect(),
         })))
+    }
+}
+
+/// What a single word of `ip=` asks for: none if it is not known, and none in it if others follow it.
+fn how(word: &str) -> Option<Option<Ip>> {
+    const DHCP: [&str; 8] = [
+        "dhcp",
+        "dhcp4",
+        "on",
+        "any",
+        "auto",
+        "both",
+        "either6",
+        "single-dhcp",
+    ];
+    const OTHERS: [&str; 7] = [
+        "dhcp6",
+        "auto6",
+        "link6",
+        "ibft",
+        "link-local",
+        "bootp",
+        "rarp",
+    ];
+    match word {
+        "off" | "none" => Some(Some(Ip::Off)),
+        _ if DHCP.contains(&word) => Some(Some(Ip::Dhcp(None))),
+        _ if OTHERS.contains(&word) => Some(None),
+        _ => None,
     }
 }
 

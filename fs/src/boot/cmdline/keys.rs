@@ -35,7 +35,7 @@ const fn key(name: &'static str, value: &'static str, era: Era, help: &'static s
 }
 
 /// All words.
-pub const KEYS: [Key; 27] = [
+pub const KEYS: [Key; 28] = [
     key(
         "NFSROOT",
         "SERVER:DIR",
@@ -64,7 +64,7 @@ pub const KEYS: [Key; 27] = [
         "root",
         "nfs:SERVER:DIR[:OPTIONS]",
         Era::Current,
-        "the image and its mount options; also SERVER:DIR, or /dev/nfs with nfsroot=",
+        "the image and its mount options; also nfs4: (NFS 4.1 unless vers= is there), SERVER:DIR, or /dev/nfs with nfsroot=",
     ),
     key(
         "nfsroot",
@@ -82,7 +82,13 @@ pub const KEYS: [Key; 27] = [
         "MNTOPTS",
         "OPTIONS",
         Era::Current,
-        "mount options of the persistent store, in place of the usual ones",
+        "mount options of the persistent store, over the usual ones, one by one",
+    ),
+    key(
+        "nonodestatus",
+        "",
+        Era::Current,
+        "the management server is not told that this node boots",
     ),
     key(
         "XCATHTTPPORT",
@@ -111,9 +117,9 @@ pub const KEYS: [Key; 27] = [
     ),
     key(
         "ip",
-        "dhcp | NAME:dhcp | ADDRESS::GATEWAY:MASK:HOST:NAME:none",
+        "dhcp | off | NAME:dhcp | ADDRESS::GATEWAY:MASK:HOST:NAME:none",
         Era::Current,
-        "how the network is configured (bare initramfs only)",
+        "how the network is configured (bare initramfs only); off: it is left as it is, and not waited for",
     ),
     key(
         "nameserver",

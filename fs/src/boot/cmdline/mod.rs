@@ -13,6 +13,7 @@ pub mod address;
 pub mod keys;
 pub mod words;
 
+use super::nfs;
 use crate::overlay::layer::Freshness;
 use address::{Host, Ip, Mac};
 use keys::KEYS;
@@ -88,6 +89,8 @@ pub struct CommandLine {
     pub timeout: Option<Duration>,
     /// When to start again after a failure.
     pub reboot: Option<Duration>,
+    /// The management server is not told that this node boots.
+    pub no_status: bool,
     /// Tell everything.
     pub debug: bool,
     /// What is odd and was passed over.
@@ -124,18 +127,14 @@ pub fn parse(text: &str) -> Result<CommandLine, Vec<WordError>> {
             });
         }
     }
-    let Images {
-        own,
-        root,
-        nfsroot,
-        seed,
-    } = images;
-    let root = root.or(nfsroot);
-    line.image_options = match (&own, &root) {
-        (None, Some((_, options))) => options.clone(),
-        _ => Vec::new(),
-    };
-    line.image = own.or(root.map(|(source, _)| source)).or(seed);
+    let doubts = images.choose(&mut line);
+    // Another word says where the image is: that one may well be meant for somebody else.
+    if line.image.is_some() {
+        let passed_over = |e: WordError| format!("{}: {}; passed over", e.word, e.reason);
+        line.warnings.extend(doubts.into_iter().map(passed_over));
+    } else {
+        errors.extend(doubts);
+    }
     if errors.is_empty() {
         Ok(line)
     } else {
@@ -143,13 +142,46 @@ pub fn parse(text: &str) -> Result<CommandLine, Vec<WordError>> {
     }
 }
 
+/// A place and mount options.
+type Place = (Source, Vec<String>);
+
+/// Says in which word a place is wrong.
+fn of_word(key: &str, value: &str, place: Result<Place, String>) -> Result<Place, WordError> {
+    place.map_err(|reason| WordError {
+        word: format!("{key}={value}"),
+        reason,
+    })
+}
+
 /// The image as several words may give it.
 #[derive(Debug, Default)]
 struct Images {
     own: Option<Source>,
-    root: Option<(Source, Vec<String>)>,
-    nfsroot: Option<(Source, Vec<String>)>,
+    root: Option<Result<Place, WordError>>,
+    nfsroot: Option<Result<Place, WordError>>,
     seed: Option<Source>,
+}
+
+impl Images {
+    /// Takes the first that there is; what is wrong with those before it is the result.
+    fn choose(self, line: &mut CommandLine) -> Vec<WordError> {
+        let mut doubts = Vec::new();
+        if self.own.is_some() {
+            line.image = self.own;
+        }
+        for place in [self.root, self.nfsroot].into_iter().flatten() {
+            match place {
+                Ok((source, options)) if line.image.is_none() => {
+                    line.image = Some(source);
+                    line.image_options = options;
+                }
+                Err(e) => doubts.push(e),
+                Ok(_) => {}
+            }
+        }
+        line.image = line.image.take().or(self.seed);
+        doubts
+    }
 }
 
 impl CommandLine {
@@ -160,8 +192,12 @@ impl CommandLine {
                 image.path = format!("{}/rootimg", image.path.trim_end_matches('/'));
                 images.seed = Some(image);
             }
-            ("root", Some(value)) => images.root = root(value)?,
-            ("nfsroot", Some(value)) => images.nfsroot = Some(with_options(value)?),
+            ("root", Some(value)) => {
+                images.root = root(value).map(|place| of_word(key, value, place))
+            }
+            ("nfsroot", Some(value)) => {
+                images.nfsroot = Some(of_word(key, value, with_options(value)));
+            }
             ("STATEMNT", Some(value)) => self.statemnt = self.statemnt(value)?,
             ("XCAT", Some(value)) => {
                 self.server = (!value.is_empty())
@@ -169,7 +205,7 @@ impl CommandLine {
                     .transpose()?;
             }
             ("NODE", Some(value)) => self.node = node(value)?,
-            ("MNTOPTS", Some(value)) => self.mntopts = options(value),
+            ("MNTOPTS", Some(value)) => self.mntopts = options(value)?,
             ("BOOTIF", Some(value)) => {
                 self.bootif = Mac::parse(value);
                 if self.bootif.is_none() && !value.is_empty() {
@@ -180,11 +216,18 @@ impl CommandLine {
             ("netdev", Some(value)) => {
                 self.netdev = (!value.is_empty()).then(|| value.to_owned());
             }
-            ("ip", Some(value)) => self.ip = Ip::parse(value)?.or(self.ip.take()),
+            ("ip", Some(value)) => match Ip::parse(value)? {
+                Some(ip) => self.ip = Some(ip),
+                None if value.is_empty() => {}
+                None => self.warnings.push(format!(
+                    "ip={value} is left to the kernel and other programs of the initramfs"
+                )),
+            },
             ("nameserver", Some(value)) => {
                 self.nameservers.push(address::ip(value)?);
             }
             ("init", Some(value)) if value.starts_with('/') => self.init = Some(value.into()),
+            ("nonodestatus", None) => self.no_status = true,
             ("shell", None) => self.shell = true,
             ("PARTITION_RH" | "PARTITION_SLES", _) => self.partition = true,
             _ => {
@@ -209,7 +252,7 @@ impl CommandLine {
                 self.dialect = value.parse().map_err(|e| format!("{e}"))?;
             }
             ("root", Some(value)) => images.own = Some(source(value)?),
-            ("nfsopts", Some(value)) => self.nfs_options = options(value),
+            ("nfsopts", Some(value)) => self.nfs_options = options(value)?,
             ("image", Some(value)) => self.image_name = Some(value.to_owned()),
             ("freshness", Some("live")) => self.freshness = Some(Freshness::Live),
             ("freshness", Some("published")) => self.freshness = Some(Freshness::Published),
@@ -285,42 +328,50 @@ fn node(value: &str) -> Result<Option<String>, String> {
 }
 
 /// Mount options, comma separated; xCAT doubles quotes around them at times.
-fn options(value: &str) -> Vec<String> {
-    value
+fn options(value: &str) -> Result<Vec<String>, String> {
+    let list: Vec<String> = value
         .split(',')
         .map(|option| option.trim_matches(['"', '\'']).to_owned())
         .filter(|option| !option.is_empty())
-        .collect()
+        .collect();
+    nfs::check(&list)?;
+    Ok(list)
 }
 
 /// `root=`; none if it is about something else than NFS.
-fn root(value: &str) -> Result<Option<(Source, Vec<String>)>, String> {
+fn root(value: &str) -> Option<Result<Place, String>> {
     if value == "/dev/nfs" {
         // nfsroot= has the rest.
-        return Ok(None);
+        return None;
     }
     if let Some(rest) = value.strip_prefix("nfs4:") {
-        let (source, mut options) = with_options(rest)?;
-        if !options
-            .iter()
-            .any(|o| o.starts_with("vers=") || o.starts_with("nfsvers="))
-        {
-            options.push("vers=4.1".into());
-        }
-        return Ok(Some((source, options)));
+        return Some(with_options(rest).map(|(source, mut options)| {
+            let version = |o: &String| o.starts_with("vers=") || o.starts_with("nfsvers=");
+            if !options.iter().any(version) {
+                options.push("vers=4.1".into());
+            }
+            (source, options)
+        }));
     }
     if let Some(rest) = value.strip_prefix("nfs:") {
-        return with_options(rest).map(Some);
+        return Some(with_options(rest));
     }
-    let other = value.starts_with('/') || !value.contains(":/");
-    if other {
-        return Ok(None);
-    }
-    with_options(value).map(Some)
+    let other = value.starts_with('/') || !value.contains(":/") || has_scheme(value);
+    (!other).then(|| with_options(value))
+}
+
+/// Whether `root=` is for another program of an initramfs: `SCHEME:` of dracut's, or any URL.
+fn has_scheme(value: &str) -> bool {
+    const SCHEMES: [&str; 15] = [
+        "block", "cifs", "fcoe", "ftp", "http", "https", "imgurl", "iscsi", "live", "liveimg",
+        "livenet", "nbd", "smb", "tftp", "zfs",
+    ];
+    let scheme = value.split(':').next().unwrap_or_default();
+    SCHEMES.contains(&scheme) || value.contains("://")
 }
 
 /// `SERVER:DIR`, and options after a further colon or a comma.
-fn with_options(text: &str) -> Result<(Source, Vec<String>), String> {
+fn with_options(text: &str) -> Result<Place, String> {
     let server_end = match text.strip_prefix('[') {
         Some(rest) => rest.find("]:").map(|at| at + 2),
         None => text.find(':'),
@@ -334,7 +385,7 @@ fn with_options(text: &str) -> Result<(Source, Vec<String>), String> {
     let end = dir.find([':', ',']).unwrap_or(dir.len());
     let given = dir.get(end + 1..).unwrap_or_default();
     let place = text.get(..text.len() - (dir.len() - end)).unwrap_or(text);
-    Ok((source(place)?, options(given)))
+    Ok((source(place)?, options(given)?))
 }
 
 #[cfg(test)]

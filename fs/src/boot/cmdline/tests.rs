@@ -35,7 +35,7 @@ fn the_current_form_of_red_hat() {
     let line = line(
         "root=nfs:172.10.0.1:/install/netboot/rhels9.4/x86_64/compute/rootimg:ro,nocto,actimeo=60 \
          STATEMNT=cnfs:/gpfs/state XCAT=172.10.0.1:3001 NODE=n01 XCATHTTPPORT=80  \
-         netdev=eth1 console=tty0 selinux=0  PARTITION_RH MNTOPTS=soft,timeo=30 BOOTIF=01-52-54-00-12-34-56 shell",
+         netdev=eth1 console=tty0 selinux=0  PARTITION_RH MNTOPTS=soft,timeo=30 BOOTIF=01-52-54-00-12-34-56 shell nonodestatus",
     );
     assert_eq!(
         line,
@@ -53,6 +53,7 @@ fn the_current_form_of_red_hat() {
             mntopts: vec!["soft".into(), "timeo=30".into()],
             bootif: Mac::parse("52:54:00:12:34:56"),
             shell: true,
+            no_status: true,
             ..CommandLine::default()
         }
     );
@@ -99,7 +100,38 @@ fn places_of_the_image() {
         assert_eq!(line.image, source(image), "{text}");
         assert_eq!(line.image_options, options, "{text}");
     }
-    assert_eq!(line("root=/dev/sda1 ro").image, None);
+    for text in [
+        "root=/dev/sda1 ro",
+        "root=live:http://mn/root.img",
+        "root=live:/dev/sr0",
+        "root=block:/dev/sda1",
+        "root=http://mn/root.img",
+        "root=iscsi:10.0.0.1::::iqn.2010-01.cluster:/x",
+    ] {
+        assert_eq!(line(text).image, None, "{text}");
+    }
+}
+
+#[test]
+fn a_root_that_is_wrong_stops_the_boot_only_if_nothing_else_names_the_image() {
+    for (more, image) in [
+        ("statelite.root=s:/a", "s:/a"),
+        ("NFSROOT=s:/a", "s:/a/rootimg"),
+        ("nfsroot=s:/a,ro", "s:/a"),
+    ] {
+        for text in [
+            format!("root=nfs:/a:ro {more}"),
+            format!("{more} root=nfs:/a:ro"),
+        ] {
+            let line = line(&text);
+            assert_eq!(line.image, source(image), "{text}");
+            let told = line.warnings.join("\n");
+            assert!(
+                told.contains("root=nfs:/a:ro: no server is named"),
+                "{told}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -151,6 +183,9 @@ fn words_that_cannot_be_followed_are_named() {
         ("XCAT=fe80::1:3001", "brackets"),
         ("XCAT=mn:many", "port"),
         ("root=nfs:/a:ro", "no server is named"),
+        ("root=nfs:s:/a:ro,readahead=abc", "readahead=abc: expected"),
+        ("statelite.nfsopts=readahead=abc", "readahead=abc: expected"),
+        ("MNTOPTS=timeo=soon", "timeo=soon: expected"),
         (
             "ip=10.0.0.2::10.0.0.1:255.0.255.0:n:eth0:none",
             "no network mask",
@@ -234,9 +269,23 @@ fn addresses() {
         ("off", Some(Ip::Off)),
         ("[fd00::2]::[fd00::1]:64::eth0:none", None),
         ("eth0:auto6", None),
+        ("dhcp6", None),
+        ("auto6", None),
+        ("link6", None),
+        ("ibft", None),
+        (":::::eth1:dhcp6", None),
+        ("eth0:dhcp:1500", Some(Ip::Dhcp(Some("eth0".into())))),
+        (
+            "eth0:dhcp::52:54:00:12:34:56",
+            Some(Ip::Dhcp(Some("eth0".into()))),
+        ),
+        (":::::eth1:none", Some(Ip::Off)),
         ("", None),
     ] {
         assert_eq!(Ip::parse(text).unwrap(), ip, "{text}");
+    }
+    for (text, warnings) in [("ip=dhcp6", 1), ("ip=", 0), ("ip=dhcp", 0)] {
+        assert_eq!(line(text).warnings.len(), warnings, "{text}");
     }
 }
 

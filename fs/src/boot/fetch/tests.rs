@@ -1,11 +1,14 @@
-//! Against a TLS server in this process that plays back recorded answers.
+//! Against a TLS server in this process. Its answers are written by hand in the form that xCAT's have by its source
+//! (`wire` in the policy crate); none of them was recorded from a running xcatd.
 
 use super::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 const LITEFILE: &str = "<xcatresponse>\n  <info>n01: tmpfs         /etc/adjtime</info>\n  \
     <xcatdsource>mn</xcatdsource>\n</xcatresponse>\n<xcatresponse>\n  <info>n01: link          /etc/mtab</info>\n  \
@@ -57,8 +60,27 @@ impl Authority {
     }
 }
 
+/// What a server does after its answer.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    /// It closes without a farewell, as a stock server does in the end.
+    Closes,
+    /// It waits for another request, as a stock server does first.
+    Waits,
+}
+
 /// Answers litefile and litetree with these texts; asks of `node`, believing `ca`.
 fn talk(
+    config: Arc<ServerConfig>,
+    ca: Option<&str>,
+    answers: [&'static str; 2],
+    node: Option<&str>,
+) -> anyhow::Result<Lines> {
+    talk_and(Then::Closes, config, ca, answers, node)
+}
+
+fn talk_and(
+    then: Then,
     config: Arc<ServerConfig>,
     ca: Option<&str>,
     answers: [&'static str; 2],
@@ -88,10 +110,13 @@ fn talk(
             }
             let text = String::from_utf8(asked).unwrap();
             let answer = answers[usize::from(text.contains("litetree"))];
-            // Closed without a farewell, as a stock server does.
-            let _ = stream
-                .write_all(answer.as_bytes())
-                .and_then(|()| stream.flush());
+            // In records of a few bytes, so that elements are split between reads.
+            for piece in answer.as_bytes().chunks(7) {
+                let _ = stream.write_all(piece).and_then(|()| stream.flush());
+            }
+            if then == Then::Waits {
+                let _ = stream.read(&mut buffer);
+            }
         }
     });
     let host = Host {
@@ -99,7 +124,7 @@ fn talk(
         port,
     };
     let config = tls::config(ca.map(str::as_bytes)).unwrap();
-    let result = lines(&host, &["127.0.0.1".parse().unwrap()], &config, node);
+    let result = lines(&host, &[LOCALHOST], &config, node, None);
     stop.store(true, std::sync::atomic::Ordering::Release);
     server.join().unwrap();
     result
@@ -117,7 +142,7 @@ fn expected() -> Lines {
 }
 
 #[test]
-fn recorded_answers_become_lines() {
+fn answers_become_lines() {
     let authority = Authority::new();
     let server = authority.server("127.0.0.1", false);
     let ca = authority.pem();
@@ -195,10 +220,59 @@ fn nobody_there_is_said_with_the_address() {
         port,
     };
     let config = tls::config(None).unwrap();
-    let error = lines(&host, &["127.0.0.1".parse().unwrap()], &config, Some("n01")).unwrap_err();
+    let error = lines(&host, &[LOCALHOST], &config, Some("n01"), None).unwrap_err();
     let text = format!("{error:#}");
     assert!(
         text.contains(&format!("mn:{port}: no connection to 127.0.0.1:{port}")),
         "{text}"
     );
+}
+
+#[test]
+fn an_answer_ends_with_its_last_element_and_not_with_the_connection() {
+    let server = Authority::new().server("127.0.0.1", false);
+    let begin = Instant::now();
+    let lines = talk_and(
+        Then::Waits,
+        Arc::clone(&server),
+        None,
+        [LITEFILE, LITETREE],
+        Some("n01"),
+    );
+    assert_eq!(lines.unwrap(), expected());
+    let denied = talk_and(Then::Waits, server, None, [DENIED, LITETREE], Some("n01"));
+    let denied = denied.unwrap_err().to_string();
+    assert!(denied.contains("management server"), "{denied}");
+    assert!(begin.elapsed() < SILENCE, "it waited for the server");
+}
+
+#[test]
+fn a_server_that_drips_does_not_outlast_the_limit() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().unwrap();
+        // A record of 16 KiB, byte by byte.
+        let mut whole = tcp.write_all(&[0x16, 3, 3, 0x40, 0]);
+        for _ in 0..1000 {
+            if whole.is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            whole = tcp.write_all(&[0]);
+        }
+    });
+    let host = Host {
+        name: "mn".into(),
+        port,
+    };
+    let config = tls::config(None).unwrap();
+    let begin = Instant::now();
+    let limit = Some(Duration::from_secs(1));
+    let error = lines(&host, &[LOCALHOST], &config, Some("n01"), limit).unwrap_err();
+    let took = begin.elapsed();
+    let error = format!("{error:#}");
+    assert!(error.contains("it does not answer"), "{error}");
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    server.join().unwrap();
 }

@@ -48,6 +48,15 @@ pub fn words(facts: &Facts<'_>) -> Result<String, BootError> {
     Ok(words)
 }
 
+/// The words without their templates: what stands in every node's boot file, whatever its values are.
+#[must_use]
+pub fn without_templates(words: &str) -> String {
+    match TEMPLATE.as_ref() {
+        Some(template) => template.replace_all(words, "").into_owned(),
+        None => words.to_owned(),
+    }
+}
+
 fn value(facts: &Facts<'_>, found: &Captures<'_>) -> Result<String, String> {
     let part = |index| found.get(index).map_or("", |part| part.as_str());
     let (table, column) = match (part(1), part(4)) {

@@ -12,6 +12,7 @@ pub mod sles;
 
 use super::facts::Facts;
 use super::image::Family;
+use super::loader::{Loader, Misreads};
 use super::{BootError, Era};
 
 /// Where the words of linuximage.addkcmdline go, and how a loader has them.
@@ -24,11 +25,22 @@ pub enum Added {
     AsIs,
 }
 
-/// The command line of a node. `facing` takes the place of the address of this host that faces the node.
+impl Added {
+    /// The words as the loader has them in that era.
+    #[must_use]
+    pub fn of(self, words: &str, era: Era) -> String {
+        match (self, era) {
+            (Self::Words, Era::Current) => extra::volatile(words),
+            _ => words.to_owned(),
+        }
+    }
+}
+
+/// The command line of a node, as a loader has it. `facing` takes the place of the address of this host that faces the node.
 ///
 /// # Errors
-/// [`BootError`] when an address is needed and not known, or a value is bad.
-pub fn line(facts: &Facts<'_>, facing: Option<&str>, added: Added) -> Result<String, BootError> {
+/// [`BootError`] when an address is needed and not known, or a value is bad or not for this loader.
+pub fn line(facts: &Facts<'_>, facing: Option<&str>, loader: &Loader) -> Result<String, BootError> {
     let servers = facts.servers(facing)?;
     let mut line = match (facts.era, facts.image.family()) {
         (Era::Seed2010, _) => seed::line(facts, &servers),
@@ -37,17 +49,37 @@ pub fn line(facts: &Facts<'_>, facing: Option<&str>, added: Added) -> Result<Str
     };
     let words = extra::words(facts)?;
     line += &extra::mode(facts, &words);
+    let words = loader.added.of(&words, facts.era);
+    // What stands for an address is meant for the loader.
+    let own = match facing {
+        Some(facing) => line.replace(facing, ""),
+        None => line.clone(),
+    };
+    readable(&words, &own, loader.misreads)?;
     if !words.is_empty() {
-        let added = if facts.era == Era::Seed2010 {
-            Added::AsIs
-        } else {
-            added
-        };
         line.push(' ');
-        line += &match added {
-            Added::Words => extra::volatile(&words),
-            Added::AsIs => words,
-        };
+        line += &words;
     }
     Ok(line)
+}
+
+/// Checks that the loader hands these words of addkcmdline, and the rest of a line, to the kernel as they are.
+///
+/// # Errors
+/// [`BootError::Value`] with the words, or the part of the line that it is about.
+pub fn readable(words: &str, line: &str, misreads: Misreads) -> Result<(), BootError> {
+    let refused = |column, value: &str, why: &str| BootError::Value {
+        column,
+        value: value.trim_end().escape_debug().to_string(),
+        why: why.to_owned(),
+    };
+    if let Some(why) = misreads(words) {
+        return Err(refused("linuximage.addkcmdline", words, why));
+    }
+    for word in line.split_whitespace() {
+        if let Some(why) = misreads(word) {
+            return Err(refused("a part of the kernel's command line", word, why));
+        }
+    }
+    Ok(())
 }

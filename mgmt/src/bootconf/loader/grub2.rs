@@ -21,6 +21,8 @@ pub static LOADER: Loader = Loader {
     local: || "#boot\nset timeout=5\n".to_owned(),
     aliases,
     needs: Needs::Address,
+    added: Added::Words,
+    misreads: script,
 };
 
 fn files(boot: &Boot<'_>) -> Result<Vec<BootFile>, BootError> {
@@ -41,8 +43,7 @@ pub(super) fn menu(
 ) -> Result<String, BootError> {
     let facts = boot.facts;
     let settings = &facts.settings;
-    let line = cmdline::line(facts, None, Added::Words)?;
-    quotable(&line)?;
+    let line = cmdline::line(facts, None, &LOADER)?;
     let server = facts.resolved(&facts.servers(None)?.boot);
     let (root, below) = match http {
         true => (
@@ -67,16 +68,13 @@ pub(super) fn menu(
     ))
 }
 
-/// GRUB's shell would take these as its own.
-fn quotable(line: &str) -> Result<(), BootError> {
-    if !line.contains(|c: char| ";&|<>{}".contains(c)) {
-        return Ok(());
-    }
-    Err(BootError::Value {
-        column: "linuximage.addkcmdline",
-        value: line.to_owned(),
-        why: "GRUB takes ; & | < > { } as commands of its own".to_owned(),
-    })
+/// The words of a command go through GRUB's shell, and `linux` puts a backslash before quotes that a word holds.
+pub(super) fn script(arguments: &str) -> Option<&'static str> {
+    let comment = arguments
+        .split_whitespace()
+        .any(|word| word.starts_with('#'));
+    let taken = comment || arguments.contains(|c: char| ";&|<>{}\"'\\$".contains(c));
+    taken.then_some("GRUB takes ; & | < > { } \" ' \\ $ and a # that begins a word as its own")
 }
 
 /// What GRUB calls the architecture in the loader's name.

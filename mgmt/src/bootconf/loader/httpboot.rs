@@ -6,6 +6,7 @@
 
 use super::{Alias, Boot, BootFile, Loader, Needs, grub2};
 use crate::bootconf::BootError;
+use crate::bootconf::cmdline::Added;
 use crate::bootconf::facts::KnownAs;
 
 /// UEFI HTTP boot.
@@ -22,6 +23,8 @@ pub static LOADER: Loader = Loader {
     local: || "#boot\nset timeout=5\nexit\n".to_owned(),
     aliases,
     needs: Needs::Address,
+    added: Added::Words,
+    misreads: grub2::script,
 };
 
 /// The path of the loader that the DHCP server names, below tftpdir.

@@ -24,6 +24,8 @@ pub static LOADER: Loader = Loader {
     local: || "#!ipxe\n#boot\nexit\n".to_owned(),
     aliases,
     needs: Needs::Name,
+    added: Added::Words,
+    misreads: super::ipxe_script,
 };
 
 fn files(boot: &Boot<'_>) -> Result<Vec<BootFile>, BootError> {
@@ -38,7 +40,7 @@ fn files(boot: &Boot<'_>) -> Result<Vec<BootFile>, BootError> {
             settings.tftpdir
         ),
     };
-    let line = cmdline::line(facts, Some("${next-server}"), Added::Words)?;
+    let line = cmdline::line(facts, Some("${next-server}"), &LOADER)?;
     let initrd = facts.probe.initrd_name;
     // The kernel finds its initrd by the name on its command line under UEFI; under BIOS the word does no harm.
     // A server that is away for a while is waited for.

@@ -13,6 +13,7 @@ pub mod xnba;
 pub mod yaboot;
 
 use super::BootError;
+use super::cmdline::Added;
 use super::facts::{Facts, KnownAs};
 
 /// A boot loader.
@@ -42,6 +43,35 @@ pub struct Loader {
     pub aliases: fn(&KnownAs) -> Vec<Alias>,
     /// What must be known of a node for firmware to find its file.
     pub needs: Needs,
+    /// How it has the words of linuximage.addkcmdline.
+    pub added: Added,
+    /// Why it would not hand these kernel arguments to the kernel as they are.
+    pub misreads: Misreads,
+}
+
+/// Why a loader would not hand kernel arguments to the kernel as they are.
+pub type Misreads = fn(&str) -> Option<&'static str>;
+
+/// For loaders that take a line as it is.
+fn as_is(_: &str) -> Option<&'static str> {
+    None
+}
+
+/// For loaders with the arguments between double quotes, in the language of LILO.
+fn quoted(arguments: &str) -> Option<&'static str> {
+    let why =
+        "this loader has the command line between double quotes, so it can hold neither \" nor \\";
+    arguments.contains(['"', '\\']).then_some(why)
+}
+
+/// For iPXE, whose scripts end a command at some words and fill in settings.
+fn ipxe_script(arguments: &str) -> Option<&'static str> {
+    let mut words = arguments.split_whitespace();
+    let own = |word: &str| matches!(word, "||" | "&&" | ";") || word.starts_with('#');
+    let taken = words.any(own) || arguments.contains("${");
+    taken.then_some(
+        "iPXE takes the words || && ; and those that begin with # as its own, and fills in ${...}",
+    )
 }
 
 /// What must be known of a node for firmware to find its file.
@@ -173,6 +203,31 @@ mod tests {
             assert!(known().contains(loader.name));
         }
         assert!(find("lilo").is_none());
+    }
+
+    #[test]
+    fn arguments_that_a_loader_would_take_as_its_own() {
+        for (text, wanted) in [
+            ("quiet a=b,c -- x=(1) a#b *", ""),
+            ("a\"b", "grub2 httpboot petitboot yaboot"),
+            ("it's", "grub2 httpboot"),
+            ("$x", "grub2 httpboot"),
+            ("a\\", "grub2 httpboot yaboot"),
+            ("#x", "xnba ipxe grub2 httpboot"),
+            ("a=1 #x", "xnba ipxe grub2 httpboot"),
+            ("|| sh", "xnba ipxe grub2 httpboot"),
+            ("a && b", "xnba ipxe grub2 httpboot"),
+            ("a ; b", "xnba ipxe grub2 httpboot"),
+            ("a;b", "grub2 httpboot"),
+            ("x={", "grub2 httpboot"),
+            ("${net0/ip}", "xnba ipxe grub2 httpboot"),
+        ] {
+            let names = LOADERS
+                .iter()
+                .filter(|loader| (loader.misreads)(text).is_some())
+                .map(|loader| loader.name);
+            assert_eq!(names.collect::<Vec<_>>().join(" "), wanted, "{text}");
+        }
     }
 
     #[test]

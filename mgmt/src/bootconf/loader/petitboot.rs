@@ -20,13 +20,14 @@ pub static LOADER: Loader = Loader {
     local: || "#boot\n".to_owned(),
     aliases,
     needs: Needs::Address,
+    added: Added::AsIs,
+    misreads: quotes,
 };
 
 fn files(boot: &Boot<'_>) -> Result<Vec<BootFile>, BootError> {
     let facts = boot.facts;
     let settings = &facts.settings;
-    let line = cmdline::line(facts, None, Added::AsIs)?;
-    quotable(&line)?;
+    let line = cmdline::line(facts, None, &LOADER)?;
     let base = format!(
         "{}://{}:{}{}",
         settings.httpmethod,
@@ -44,16 +45,9 @@ fn files(boot: &Boot<'_>) -> Result<Vec<BootFile>, BootError> {
 }
 
 /// The command line is written between double quotes.
-pub(super) fn quotable(line: &str) -> Result<(), BootError> {
-    if !line.contains('"') {
-        return Ok(());
-    }
-    Err(BootError::Value {
-        column: "linuximage.addkcmdline",
-        value: line.escape_debug().to_string(),
-        why: "this loader has the command line between double quotes, so it cannot hold one"
-            .to_owned(),
-    })
+fn quotes(arguments: &str) -> Option<&'static str> {
+    let why = "this loader has the command line between double quotes, so it cannot hold one";
+    arguments.contains('"').then_some(why)
 }
 
 fn aliases(known_as: &KnownAs) -> Vec<Alias> {

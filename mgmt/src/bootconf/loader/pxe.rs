@@ -19,11 +19,13 @@ pub static LOADER: Loader = Loader {
     local: || "#boot\nDEFAULT xCAT\nLABEL xCAT\nLOCALBOOT 0\n".to_owned(),
     aliases,
     needs: Needs::Address,
+    added: Added::Words,
+    misreads: super::as_is,
 };
 
 fn files(boot: &Boot<'_>) -> Result<Vec<BootFile>, BootError> {
     let facts = boot.facts;
-    let line = cmdline::line(facts, None, Added::Words)?;
+    let line = cmdline::line(facts, None, &LOADER)?;
     let mut text = format!(
         "#{}\nDEFAULT xCAT\nLABEL xCAT\n KERNEL {}\n APPEND initrd={} {line}\n",
         boot.state,

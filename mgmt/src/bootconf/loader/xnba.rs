@@ -6,7 +6,7 @@
 
 use super::{Boot, BootFile, Loader, Needs};
 use crate::bootconf::BootError;
-use crate::bootconf::cmdline::{self, Added};
+use crate::bootconf::cmdline::{self, Added, extra};
 use crate::bootconf::image::Family;
 
 /// xNBA.
@@ -23,11 +23,13 @@ pub static LOADER: Loader = Loader {
     local: || "#!gpxe\n#boot\nexit\n".to_owned(),
     aliases: |_| Vec::new(),
     needs: Needs::Name,
+    added: Added::Words,
+    misreads: super::ipxe_script,
 };
 
 fn files(boot: &Boot<'_>) -> Result<Vec<BootFile>, BootError> {
     let facts = boot.facts;
-    let line = cmdline::line(facts, Some("${next-server}"), Added::Words)?;
+    let line = cmdline::line(facts, Some("${next-server}"), &LOADER)?;
     let base = format!(
         "http://${{next-server}}{}/tftpboot",
         facts.settings.port_suffix()
@@ -53,7 +55,8 @@ fn files(boot: &Boot<'_>) -> Result<Vec<BootFile>, BootError> {
     let chain = format!(
         "#!gpxe\nchain {base}/xcat/elilo-x64.efi -C /tftpboot/xcat/xnba/nodes/{node}.elilo\n"
     );
-    let line = cmdline::line(facts, Some("%N"), Added::Words)?;
+    let line = cmdline::line(facts, Some("%N"), &LOADER)?;
+    cmdline::readable(&extra::words(facts)?, &line, super::quoted)?;
     let elilo = format!(
         "default=\"xCAT\"\ndelay=0\n\nimage=/tftpboot/{}\n   label=\"xCAT\"\n   initrd=/tftpboot/{}\n   \
          append=\"{line} BOOTIF=%B\"\n",

@@ -1,7 +1,6 @@
 //! yaboot of older POWER machines: `etc/NODE`, found as `etc/` and the address in lower case hexadecimal digits, or as
 //! `yaboot.conf-MAC` at the root of tftpdir.
 
-use super::petitboot::quotable;
 use super::{Alias, Boot, BootFile, Loader, Needs, hexips};
 use crate::bootconf::BootError;
 use crate::bootconf::cmdline::{self, Added};
@@ -21,12 +20,13 @@ pub static LOADER: Loader = Loader {
     local: || "#boot\ntimeout=5\nbye\n".to_owned(),
     aliases,
     needs: Needs::Address,
+    added: Added::AsIs,
+    misreads: super::quoted,
 };
 
 fn files(boot: &Boot<'_>) -> Result<Vec<BootFile>, BootError> {
     let facts = boot.facts;
-    let line = cmdline::line(facts, None, Added::AsIs)?;
-    quotable(&line)?;
+    let line = cmdline::line(facts, None, &LOADER)?;
     let text = format!(
         "#{}\ntimeout=5\nimage={}\n\tlabel=xcat\n\tinitrd={}\n\tappend=\"{line}\"\n",
         boot.state,

@@ -4,6 +4,7 @@ use crate::bootconf::address::Lookup;
 use crate::cli::Context;
 use crate::image::exports::{self, Style};
 use crate::noderange;
+use crate::resolve::ResolveError;
 use clap::Args;
 use std::process::ExitCode;
 
@@ -37,17 +38,40 @@ pub struct ExportsArgs {
     pub ganesha: bool,
 }
 
-/// Prints exports.
+/// Prints exports. Nodes that are not known to boot an image, as service nodes, are left out with a warning where nobody
+/// named them; another node whose directories are unknown makes the command fail when the others' are printed.
 ///
 /// # Errors
-/// When a node's tables are incomplete.
+/// When the tables or the range cannot be read.
 pub fn run(context: &Context, args: ExportsArgs) -> anyhow::Result<ExitCode> {
     let site = context.site()?;
     let nodes = match &args.nodes {
         Some(range) => noderange::expand(&site, range)?,
         None => site.nodes().map(str::to_owned).collect(),
     };
-    let mut found = exports::of_nodes(&site, &nodes)?;
+    let exports::Found {
+        exports: mut found,
+        failed,
+    } = exports::of_nodes(&site, &nodes);
+    let many = args.all || args.server.is_some();
+    let mut complete = true;
+    for (node, error) in failed {
+        match error {
+            ResolveError::Incomplete { .. } if many => {
+                eprintln!("Warning: {error}; it is left out");
+            }
+            ResolveError::Refused(refusals) => {
+                complete = false;
+                for refusal in &refusals.0 {
+                    eprintln!("Error: {node}: {refusal}");
+                }
+            }
+            error => {
+                complete = false;
+                eprintln!("Error: {error}");
+            }
+        }
+    }
     if let Some(server) = &args.server {
         let lookup = Lookup::default();
         found.retain(|export| exports::is_of(export, &site, server, lookup));
@@ -62,5 +86,8 @@ pub fn run(context: &Context, args: ExportsArgs) -> anyhow::Result<ExitCode> {
         false => exports::lines(&found, &style),
     };
     print!("{text}");
-    Ok(ExitCode::SUCCESS)
+    Ok(match complete {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }

@@ -1,7 +1,7 @@
 //! What `nodech`, `nodeadd` and `noderm` do to the tables.
 
 use crate::noderange::criterion::{Criterion, node_column};
-use crate::noderange::{self, Options};
+use crate::noderange::{self, Names, Options};
 use crate::tables::schema::{NODELIST, TABLES};
 use crate::tables::{Row, Site, Table, schema};
 use std::collections::{BTreeMap, HashMap};
@@ -41,6 +41,11 @@ pub enum ChangeError {
          a letter or digit first"
     )]
     Name(String),
+    /// these nodes are there already and would leave groups they are in: {0}; nodech changes nodes, --force does it here
+    #[error(
+        "these nodes are there already and would leave groups they are in: {0}; nodech changes nodes, --force does it here"
+    )]
+    Leaves(Names),
     /// {table}: the row of {node} is disabled: enable it with chtab first
     #[error("{table}: the row of {node} is disabled: enable it with chtab first")]
     Disabled {
@@ -270,16 +275,23 @@ pub fn remove(site: &mut Site, nodes: &[String]) {
     }
 }
 
-/// Adds the nodes of a range of names and returns what to warn about. Nodes that are there get the values all the same.
+/// Adds the nodes of a range of names and returns what to warn about. Nodes that are there get the values all the same; with
+/// `force` also if they leave groups by it.
 ///
 /// # Errors
 /// [`ChangeError`], or a bad range.
-pub fn add(site: &mut Site, range: &str, changes: &Changes) -> anyhow::Result<Vec<String>> {
+pub fn add(
+    site: &mut Site,
+    range: &str,
+    changes: &Changes,
+    force: bool,
+) -> anyhow::Result<Vec<String>> {
     if !changes.sets_groups() {
         return Err(ChangeError::NoGroups.into());
     }
     let options = Options {
         verify: false,
+        groups: false,
         exclude: false,
         files: Some(&noderange::read_file),
     };
@@ -308,7 +320,35 @@ pub fn add(site: &mut Site, range: &str, changes: &Changes) -> anyhow::Result<Ve
             capitals.join(",")
         ));
     }
+    let there: Vec<String> = nodes
+        .iter()
+        .filter(|node| site.has_node(node))
+        .cloned()
+        .collect();
+    let groups = |site: &Site, node: &str| -> Vec<String> {
+        let groups = site.groups(node).into_iter();
+        groups.map(str::to_owned).collect()
+    };
+    let before: Vec<_> = there.iter().map(|node| groups(site, node)).collect();
     changes.apply(site, &nodes)?;
+    let mut leave = Vec::new();
+    for (node, before) in there.iter().zip(before) {
+        let now = groups(site, node);
+        if before.iter().any(|group| !now.contains(group)) {
+            leave.push(format!("{node} (was in {})", before.join(",")));
+        }
+    }
+    if !leave.is_empty() && !force {
+        return Err(ChangeError::Leaves(Names(leave)).into());
+    }
+    if !leave.is_empty() {
+        cautions.push(format!("left groups they were in: {}", Names(leave)));
+    } else if !there.is_empty() {
+        cautions.push(format!(
+            "there already, their values are changed: {}",
+            Names(there)
+        ));
+    }
     Ok(cautions)
 }
 
@@ -483,13 +523,25 @@ mod tests {
     fn nodes_are_added_with_their_groups() {
         let mut site = site();
         let changes = Changes::parse(&words("groups=new,all nodetype.os=x")).unwrap();
-        assert!(add(&mut site, "a08-a10,n1", &changes).unwrap().is_empty());
+        let error = add(&mut site.clone(), "a08-a10,n1", &changes, false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "these nodes are there already and would leave groups they are in: n1 (was in rack1,all); nodech changes \
+             nodes, --force does it here"
+        );
+        assert_eq!(
+            add(&mut site, "a08-a10,n1", &changes, true).unwrap(),
+            ["left groups they were in: n1 (was in rack1,all)"]
+        );
         assert_eq!(
             noderange::expand(&site, "new").unwrap(),
             ["a08", "a09", "a10", "n1"]
         );
         assert_eq!(cell(&site, "a09", &NODETYPE, "os"), "x");
-        let cautions = add(&mut site, "Big", &changes).unwrap();
+        // Done again, it takes nothing away.
+        let cautions = add(&mut site, "a10-a11,-rack1", &changes, false).unwrap();
+        assert_eq!(cautions, ["there already, their values are changed: a10"]);
+        let cautions = add(&mut site, "Big", &changes, false).unwrap();
         assert!(cautions[0].starts_with("The node name 'Big' contains capital letters"));
         for (range, arguments, message) in [
             ("a1", "nodetype.os=x", "nodeadd needs groups="),
@@ -499,11 +551,19 @@ mod tests {
                 "groups=a",
                 "the range gives no name to add",
             ),
+            (
+                "a1,new",
+                "groups=a",
+                "\"new\" is a group: expected names of nodes",
+            ),
+            ("(new)", "groups=a", "\"new\" is a group"),
             ("_a", "groups=a", "\"_a\" cannot be the name of a node"),
             ("a:b:c", "groups=a", "cannot be the name of a node"),
         ] {
             let changes = Changes::parse(&words(arguments)).unwrap();
-            let error = add(&mut site, range, &changes).unwrap_err().to_string();
+            let error = add(&mut site, range, &changes, true)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(message), "{range}: {error}");
         }
     }

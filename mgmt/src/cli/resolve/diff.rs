@@ -1,5 +1,6 @@
 //! `diff`: what a reload or a reboot would change for a node.
 
+use crate::cli::records::RecordsArgs;
 use crate::cli::{Context, report};
 use crate::resolve::difference::{Difference, difference};
 use crate::resolve::given;
@@ -16,6 +17,9 @@ pub struct DiffArgs {
     /// The node
     #[arg(value_name = "NODE")]
     pub node: String,
+    /// Where the records are
+    #[command(flatten)]
+    pub records: RecordsArgs,
 }
 
 /// Runs `diff`.
@@ -27,11 +31,13 @@ pub fn run(context: &Context, args: &DiffArgs) -> anyhow::Result<ExitCode> {
     if !site.has_node(&args.node) {
         bail!("no node \"{}\" in the nodelist table", args.node);
     }
-    let dir = given::state_dir(&context.global.db);
+    let dir = args.records.dir(context)?;
     let Some(last) = given::last(&dir, &args.node)? else {
         bail!(
-            "nothing is recorded of {}: it has not asked this server for its policy yet",
-            args.node
+            "nothing is recorded of {} in {}: it has not asked a server that keeps its records there (state in serve.toml, \
+             --state)",
+            args.node,
+            given::records(&dir).display()
         );
     };
     let found = difference(&site, &args.node, &last)?;

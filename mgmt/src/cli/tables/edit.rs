@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
                 break;
             }
             Err(error) => {
-                eprintln!("Error: {error:#}");
+                eprintln!("Error: {}", report::chain(&error));
                 if !again(&file)? {
                     bail!("nothing was changed; your text is in {}", file.display());
                 }

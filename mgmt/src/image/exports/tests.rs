@@ -38,9 +38,32 @@ fn nodes() -> Vec<String> {
     ["n1", "n2"].map(str::to_owned).to_vec()
 }
 
+fn known(site: &Site) -> Vec<Export> {
+    let found = of_nodes(site, &nodes());
+    assert_eq!(found.failed, []);
+    found.exports
+}
+
+#[test]
+fn a_node_without_an_image_stops_no_other() {
+    let mut site = site();
+    site.add(
+        &NODELIST,
+        Row::new(&NODELIST).with(&NODELIST, "node", "sn1"),
+    );
+    let nodes = ["n1", "sn1", "n2"].map(str::to_owned);
+    let found = of_nodes(&site, &nodes);
+    assert_eq!(found.exports, known(&self::site()));
+    let incomplete = ResolveError::Incomplete {
+        node: "sn1".into(),
+        column: "os",
+    };
+    assert_eq!(found.failed, [("sn1".to_owned(), incomplete)]);
+}
+
 #[test]
 fn lines_by_server() {
-    let exports = of_nodes(&site(), &nodes()).unwrap();
+    let exports = known(&site());
     let text = lines(&exports, &Style::default());
     assert_eq!(
         text,
@@ -57,7 +80,7 @@ fn lines_by_server() {
 
 #[test]
 fn as_xcat_writes_them() {
-    let exports = of_nodes(&site(), &nodes()).unwrap();
+    let exports = known(&site());
     let style = Style {
         clients: "10.0.0.0/8".to_owned(),
         insecure: true,
@@ -123,7 +146,7 @@ fn image_directories() {
                 .with(table, key, name)
                 .with(table, column, value),
         );
-        let exports = of_nodes(&site, &nodes()).unwrap();
+        let exports = known(&site);
         let image = exports
             .iter()
             .find(|export| export.content == Content::Image);
@@ -148,7 +171,7 @@ fn odd_characters_are_escaped() {
 
 #[test]
 fn ganesha_blocks() {
-    let exports = of_nodes(&site(), &nodes()).unwrap();
+    let exports = known(&site());
     let text = ganesha(&exports, &Style::default());
     insta::assert_snapshot!(text);
 }
@@ -161,7 +184,7 @@ fn service_nodes_with_boot_files_of_their_own_export_images() {
     let row = row.with(&NODERES, "nfsserver", MASTER_WORD);
     site.add(&NODERES, row.with(&NODERES, "servicenode", "sn1,sn2"));
     let images = |site: &Site| {
-        let all = of_nodes(site, &nodes()).unwrap().into_iter();
+        let all = known(site).into_iter();
         let images = all.filter(|export| export.content == Content::Image);
         images.map(|export| export.server).collect::<Vec<_>>()
     };
@@ -178,7 +201,7 @@ fn service_nodes_with_boot_files_of_their_own_export_images() {
         facing: |_| None,
         serving: None,
     };
-    let mut own = of_nodes(&site, &nodes()).unwrap();
+    let mut own = known(&site);
     own.retain(|export| is_of(export, &site, "sn1", lookup));
     let paths: Vec<_> = own.iter().map(|export| export.path.as_str()).collect();
     assert_eq!(

@@ -13,6 +13,9 @@ use std::path::Path;
 /// counts).
 const ENV: &[(&str, &str)] = &[("DEBIAN_FRONTEND", "noninteractive"), ("INITRD", "No")];
 
+/// What is in the path of an index made for the repository list, and in no other.
+const INDEX_OF_REPO: &str = "/.genimage/repo-";
+
 /// The plan.
 ///
 /// # Errors
@@ -24,11 +27,22 @@ pub fn plan(spec: &Spec, fresh: bool) -> anyhow::Result<Vec<Step>> {
         [] => sources::of_this_machine(&suite)?,
         dirs => sources::of_dirs(dirs, &suite, ubuntu)?,
     };
-    let repos = spec.repos.iter().filter(|repo| repo.kind == RepoKind::Deb);
-    lines.extend(repos.map(|repo| format!("deb {}", repo.url)));
-
     let (root, work) = (spec.root(fresh), spec.work());
     let mut steps = vec![Step::RemoveTree(work.clone()), Step::MakeDir(work.clone())];
+    for (index, repo) in spec.repos.iter().enumerate() {
+        let name = format!("repo-{index}");
+        lines.push(match (repo.kind, repo.url.strip_prefix("file://")) {
+            (RepoKind::PlainDir, Some(dir)) => {
+                let line = plain(spec, Path::new(dir), &name, &mut steps);
+                line.with_context(|| {
+                    format!("repository \"{}\": {dir} is no directory", repo.name)
+                })?
+            }
+            // Where apt cannot look, the directory must have its index.
+            (RepoKind::PlainDir, None) => format!("deb [trusted=yes] {} ./", repo.url),
+            _ => format!("deb {}", repo.url),
+        });
+    }
     let mut passes = spec.packages.passes.iter();
     if fresh {
         let first = passes.next().cloned().unwrap_or_default();
@@ -137,6 +151,12 @@ fn bootstrap(spec: &Spec, suite: &str, first: &Pass, lines: &[String], root: &Pa
     if !names.is_empty() {
         command = command.arg(format!("--include={}", names.join(",")));
     }
+    // An index in the work directory is gone when the image is done.
+    if lines.iter().any(|line| line.contains(INDEX_OF_REPO)) {
+        command = command.arg(format!(
+            "--customize-hook=sed -i '\\|{INDEX_OF_REPO}|d' \"$1/etc/apt/sources.list\""
+        ));
+    }
     // What the archive's index needs on the management node is not for the nodes.
     command = command.arg(suite).arg(root).args(lines);
     let env = ENV
@@ -195,19 +215,32 @@ fn config(spec: &Spec, root: &Path, work: &Path) -> String {
     )
 }
 
-/// The directories of other packages: those with an index are sources, of the others an index is made.
+/// The line for a plain directory of packages: one with an index is a source, of another an index is made. None if it is not
+/// there.
+fn plain(spec: &Spec, dir: &Path, name: &str, steps: &mut Vec<Step>) -> Option<String> {
+    let from = dir.to_owned();
+    let place = if sources::indexed(dir) {
+        from
+    } else if dir.is_dir() {
+        let into = spec.work().join(name);
+        steps.push(Step::IndexDebs {
+            from,
+            into: into.clone(),
+        });
+        into
+    } else {
+        return None;
+    };
+    Some(format!("deb [trusted=yes] copy:{} ./", place.display()))
+}
+
+/// The directories of other packages.
 fn other_sources(spec: &Spec, lines: &mut Vec<String>, steps: &mut Vec<Step>) {
     let mut dirs: Vec<Option<&str>> = spec.others.passes.iter().flat_map(Pass::dirs).collect();
     dirs.sort_unstable();
     dirs.dedup();
     for (index, dir) in dirs.into_iter().enumerate() {
         let from = dir.map_or_else(|| spec.otherdir.clone(), |dir| spec.otherdir.join(dir));
-        if sources::indexed(&from) {
-            lines.push(format!("deb [trusted=yes] copy:{} ./", from.display()));
-        } else if from.is_dir() {
-            let into = spec.work().join(format!("other-{index}"));
-            lines.push(format!("deb [trusted=yes] copy:{} ./", into.display()));
-            steps.push(Step::IndexDebs { from, into });
-        }
+        lines.extend(plain(spec, &from, &format!("other-{index}"), steps));
     }
 }

@@ -109,6 +109,8 @@ fn bare_command(parts: &Parts<'_>, out: &Path) -> CommandLine {
     let command = command
         .arg("--modules-dir")
         .arg(modules)
+        .arg("--image")
+        .arg(spec.root(false))
         .arg("--output")
         .arg(out);
     let command = match parts.ca {

@@ -116,7 +116,7 @@ pub(super) fn sources(spec: &Spec, steps: &mut Vec<Step>) -> Vec<Source> {
             sources.push(Source { name, url, kind });
         }
     }
-    for repo in spec.repos.iter().filter(|repo| repo.kind != RepoKind::Deb) {
+    for repo in &spec.repos {
         sources.push(Source {
             name: repo.name.clone(),
             url: repo.url.clone(),

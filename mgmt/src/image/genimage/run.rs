@@ -63,6 +63,10 @@ pub fn build(
             path.display()
         );
     }
+    if !fresh {
+        // Refused before the first step, if it is no image's.
+        Root::open(&path)?;
+    }
     if !only_initrd {
         for step in super::plan(spec, fresh)? {
             carry_out(&step, spec.interactive, say)?;

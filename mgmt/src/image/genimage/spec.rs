@@ -196,6 +196,7 @@ impl Spec {
             Some(file) => repos::parse(
                 &file,
                 &read(&file).with_context(|| file.display().to_string())?,
+                distro.family,
             )?,
             None => Vec::new(),
         };

@@ -83,6 +83,35 @@ fn debian() {
 }
 
 #[test]
+fn plain_directories_are_sources_of_debian() {
+    let place = Place::new(&[
+        ("install/debian12/x86_64/dists/bookworm/main/x", ""),
+        ("install/custom/netboot/debian/compute.pkglist", "dash\n"),
+        ("mine/ours.deb", ""),
+        ("flat/Packages", ""),
+    ]);
+    let list = place.path("install/custom/netboot/debian/compute.repolist");
+    let at = |name: &str| place.path(name).display().to_string();
+    let text = format!(
+        "plaindir | {} | mine\nplaintext | file://{} | flat\nplaindir | http://repo.example/x | far\n",
+        at("mine"),
+        at("flat")
+    );
+    std::fs::write(&list, text).unwrap();
+    insta::assert_snapshot!("debian_plain", place.plan(&request("debian12"), true));
+    std::fs::write(&list, format!("plaindir | {} | gone\n", at("gone"))).unwrap();
+    let spec = place.resolve(&request("debian12")).unwrap();
+    let error = plan(&spec, true).unwrap_err().to_string();
+    assert!(error.starts_with("repository \"gone\": /"), "{error}");
+    std::fs::write(&list, "\nrpm-md | /mine | mine\n").unwrap();
+    let error = place.resolve(&request("debian12")).unwrap_err().to_string();
+    assert!(
+        error.ends_with(":2: type rpm-md: apt cannot use it (allowed: deb, plaindir)"),
+        "{error}"
+    );
+}
+
+#[test]
 fn red_hat() {
     let place = Place::new(&[
         ("install/rocky9.4/x86_64/BaseOS/repodata/repomd.xml", ""),

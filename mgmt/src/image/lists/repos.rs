@@ -1,5 +1,6 @@
 //! Repository lists, `PROFILE.OS.ARCH.repolist`: one `type | URL | name` per line (cookbook §2.7).
 
+use crate::image::distro::Family;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,15 @@ impl fmt::Display for RepoKind {
     }
 }
 
+/// What the package manager of a family can use.
+const fn usable(family: Family) -> &'static [RepoKind] {
+    match family {
+        Family::Debian => &[RepoKind::Deb, RepoKind::PlainDir],
+        Family::RedHat => &[RepoKind::RpmMd, RepoKind::PlainDir],
+        Family::Suse => &[RepoKind::RpmMd, RepoKind::PlainDir, RepoKind::Yast2],
+    }
+}
+
 /// A repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repo {
@@ -55,11 +65,11 @@ pub struct RepoError {
     pub what: String,
 }
 
-/// Reads a repository list.
+/// Reads a repository list for an image of a family.
 ///
 /// # Errors
-/// [`RepoError`] for the first line that is none.
-pub fn parse(file: &Path, text: &str) -> Result<Vec<Repo>, RepoError> {
+/// [`RepoError`] for the first line that is none, or whose type the family cannot use.
+pub fn parse(file: &Path, text: &str, family: Family) -> Result<Vec<Repo>, RepoError> {
     let mut repos: Vec<Repo> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -69,6 +79,16 @@ pub fn parse(file: &Path, text: &str) -> Result<Vec<Repo>, RepoError> {
         let repo = repo(line).and_then(|repo| {
             if repos.iter().any(|other| other.name == repo.name) {
                 return Err(format!("the name \"{}\" is there already", repo.name));
+            }
+            let usable = usable(family);
+            if !usable.contains(&repo.kind) {
+                let words: Vec<String> = usable.iter().map(ToString::to_string).collect();
+                return Err(format!(
+                    "type {}: {} cannot use it (allowed: {})",
+                    repo.kind,
+                    family.manager(),
+                    words.join(", ")
+                ));
             }
             Ok(repo)
         });
@@ -128,9 +148,10 @@ mod tests {
     fn the_cookbooks_examples() {
         let text = "# ours\n\nplaintext | file:///install/post/otherpkgs/rhel5.3/x86_64 | otherpkgs\n\
                     rpm-md|http://repo.example/core-snap|core-snap\n\
-                    yast2 | /install/sles11.1/ppc64/1 | media\n\
-                    deb | http://repo.example/debian bookworm main | extra\n";
-        let repos = parse(Path::new("x.repolist"), text).unwrap();
+                    yast2 | /install/sles11.1/ppc64/1 | media\n";
+        let mut repos = parse(Path::new("x.repolist"), text, Family::Suse).unwrap();
+        let text = "deb | http://repo.example/debian bookworm main | extra\n";
+        repos.extend(parse(Path::new("x.repolist"), text, Family::Debian).unwrap());
         let short: Vec<String> = repos
             .iter()
             .map(|repo| format!("{} {} {}", repo.kind, repo.url, repo.name))
@@ -168,8 +189,40 @@ mod tests {
                 "f:2: the name \"n\" is there already",
             ),
         ] {
-            let error = parse(Path::new("f"), text).unwrap_err().to_string();
+            let family = match text.starts_with("deb") {
+                true => Family::Debian,
+                false => Family::RedHat,
+            };
+            let error = parse(Path::new("f"), text, family).unwrap_err();
+            let error = error.to_string();
             assert!(error.starts_with(wanted), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_type_of_another_family_is_refused() {
+        for (kind, families) in [
+            ("rpm-md", &[Family::RedHat, Family::Suse][..]),
+            ("yast2", &[Family::Suse]),
+            ("plaindir", &[Family::Debian, Family::RedHat, Family::Suse]),
+            ("plaintext", &[Family::Debian, Family::RedHat, Family::Suse]),
+            ("deb", &[Family::Debian]),
+        ] {
+            let place = if kind == "deb" { "http://x ./" } else { "/x" };
+            for family in [Family::Debian, Family::RedHat, Family::Suse] {
+                let text = format!("# ours\n{kind} | {place} | mine");
+                let parsed = parse(Path::new("f"), &text, family);
+                assert_eq!(
+                    parsed.is_ok(),
+                    families.contains(&family),
+                    "{kind} {family:?}"
+                );
+            }
+        }
+        let error = parse(Path::new("f"), "rpm-md | /x | mine", Family::Debian).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "f:1: type rpm-md: apt cannot use it (allowed: deb, plaindir)"
+        );
     }
 }

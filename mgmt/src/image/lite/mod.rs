@@ -239,7 +239,12 @@ pub fn apply_edited(
         }
         let done = plan.steps.is_empty() || options.dry_run || !plan.again;
         report.steps.extend(plan.steps);
-        report.warnings.extend(plan.warnings);
+        // A second plan after the first says what it still sees.
+        let warnings = plan.warnings.into_iter();
+        let new: Vec<String> = warnings
+            .filter(|warning| !report.warnings.contains(warning))
+            .collect();
+        report.warnings.extend(new);
         if done {
             break;
         }

@@ -47,10 +47,11 @@ impl Root {
     /// Opens an image and makes sure that no other run works on it. If it is not `durable`, nothing waits for the disk.
     ///
     /// # Errors
-    /// As opening a directory; `EWOULDBLOCK` if another run is at it.
+    /// As opening a directory; `EWOULDBLOCK` if another run is at it; the root of this machine.
     pub fn open(path: &Path, durable: bool, abort_after: Option<u64>) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        crate::image::root::not_of_this_machine(&fd)?;
         rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self {
             fd,

@@ -141,31 +141,31 @@ fn rows_and_writes() {
         (
             "/etc/ro",
             "tree",
-            Some("litefile:2 (image ALL)"),
+            Some("litefile: row 1 (\"ALL\", \"/etc/ro\")"),
             "is refused (EROFS): change the file",
         ),
         (
             "/etc/con",
             "concatenation",
-            Some("litefile:3 (image ALL)"),
+            Some("litefile: row 2 (\"ALL\", \"/etc/con\")"),
             "turns the file",
         ),
         (
             "/var/x",
             "volatile",
-            Some("litefile:4 (image ALL)"),
+            Some("litefile: row 3 (\"ALL\", \"/var\")"),
             "goes to the node's RAM",
         ),
         (
             "/state/x",
             "persistent",
-            Some("litefile:5 (image ALL)"),
+            Some("litefile: row 4 (\"ALL\", \"/state/\")"),
             "goes to here:",
         ),
         (
             "/state/here/x",
             "local",
-            Some("litefile:6 (image ALL)"),
+            Some("litefile: row 5 (\"ALL\", \"/state/here/\")"),
             "local disk and stays",
         ),
         (

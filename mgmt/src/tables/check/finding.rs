@@ -1,5 +1,6 @@
 //! What a rule found, and all of it together.
 
+use crate::tables::row::place;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
@@ -51,11 +52,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.table)?;
         if let Some(row) = self.row {
-            write!(f, ": row {row}")?;
-            if !self.key.is_empty() {
-                let key: Vec<_> = self.key.iter().map(|k| format!("\"{k}\"")).collect();
-                write!(f, " ({})", key.join(", "))?;
-            }
+            write!(f, ": {}", place(row, &self.key))?;
         }
         if let Some(column) = self.column {
             write!(f, ": column {column}")?;

@@ -11,6 +11,7 @@
 //! | [`litefile`] | paths and options |
 //! | [`nesting`] | rows below rows, in link mode |
 //! | [`sources`] | litetree and statelite: `server:dir`, variables, mount options |
+//! | [`wire`] | what nodes are told of them |
 //! | [`priorities`] | the order of litetree and policy |
 //! | [`nodes`] | names of nodes, boot loaders, addresses |
 //! | [`groups`] | the nodegroup table |
@@ -32,6 +33,7 @@ mod regexes;
 mod rules;
 mod settings;
 mod sources;
+mod wire;
 
 use facts::Facts;
 pub use finding::{Finding, Report, Severity, Warning};
@@ -58,6 +60,20 @@ impl Sink<'_> {
         reason: impl std::fmt::Display,
     ) {
         self.report_as(self.rule.severity, table, (index, row), column, reason);
+    }
+
+    /// Reports what no row is to blame for.
+    fn report_table(&mut self, table: &'static Table, reason: impl std::fmt::Display) {
+        self.findings.push(Finding {
+            rule: self.rule.id,
+            severity: self.rule.severity,
+            forceable: self.rule.forceable,
+            table: table.name,
+            row: None,
+            key: Vec::new(),
+            column: None,
+            reason: reason.to_string(),
+        });
     }
 
     fn report_as(

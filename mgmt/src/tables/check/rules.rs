@@ -3,7 +3,7 @@
 use super::finding::Severity::{self, Refusal, Warning as Odd};
 use super::{
     Facts, Sink, boot, groups, images, keys, litefile, nesting, nodes, priorities, regexes,
-    settings, sources,
+    settings, sources, wire,
 };
 
 /// One thing that is checked.
@@ -92,6 +92,16 @@ pub const RULES: &[Rule] = &[
         "wildcard",
         "a litefile path with wildcards",
         litefile::wildcard,
+    ),
+    refuse(
+        "wire-letter",
+        "a path with letters that do not reach nodes",
+        wire::letter,
+    ),
+    warn(
+        "wire-markup",
+        "a path that xCAT's scripts in nodes read in another way",
+        wire::markup,
     ),
     never(
         "option",
@@ -186,6 +196,11 @@ pub const RULES: &[Rule] = &[
         "a value that cannot be put into a boot file",
         boot::boot_value,
     ),
+    refuse(
+        "boot-arguments",
+        "kernel arguments that a node's boot loader takes as its own",
+        boot::arguments,
+    ),
     refuse("address", "an address that is none", nodes::address),
     warn(
         "same-address",
@@ -211,6 +226,11 @@ pub const RULES: &[Rule] = &[
         "policy-rule",
         "an unknown word in policy.rule",
         settings::policy_rule,
+    ),
+    warn(
+        "policy-denies",
+        "a policy table that lets no node ask what nodes ask",
+        settings::unanswered,
     ),
     never(
         "setting",

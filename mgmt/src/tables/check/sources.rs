@@ -23,7 +23,7 @@ fn sources<'a>(
 }
 
 /// A value with its commands replaced by a word; none when the whole is one command.
-fn without_commands(value: &str) -> Option<String> {
+pub(super) fn without_commands(value: &str) -> Option<String> {
     let mut text = String::new();
     let mut rest = value;
     while let Some((before, after)) = rest.split_once("#CMD=") {

@@ -28,6 +28,11 @@ pub enum StoreError {
         /// The newest version that is known here.
         known: i64,
     },
+    /// the tables in {0} may only be read
+    #[error(
+        "the tables in {0} may only be read by this user, or are on a file system that is read-only"
+    )]
+    ReadOnly(String),
     /// another command is changing the tables and did not finish in time
     #[error("another command is changing the tables and did not finish in time: try again")]
     Busy,

@@ -11,6 +11,7 @@ mod diff;
 mod listen;
 mod postgres;
 mod postgres_tls;
+mod read_only;
 pub(super) mod sql;
 mod sqlite;
 

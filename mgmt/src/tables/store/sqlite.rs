@@ -7,11 +7,11 @@ use crate::tables::{Row, Table};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a command waits for another one that changes the tables. Importing a large site takes a few seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to sleep where SQLite itself does not wait.
 const NAP: Duration = Duration::from_millis(20);
 
@@ -24,6 +24,8 @@ const DIALECT: Dialect = Dialect {
 #[derive(Debug)]
 pub(super) struct Sqlite {
     connection: Connection,
+    /// The file, when it may only be read.
+    read_only: Option<PathBuf>,
 }
 
 impl Sqlite {
@@ -33,6 +35,9 @@ impl Sqlite {
             db: path.display().to_string(),
             reason,
         };
+        if only_readable(path) {
+            return Self::read_only(path);
+        }
         let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
         if let Some(parent) = parent {
             std::fs::create_dir_all(parent)
@@ -53,9 +58,40 @@ impl Sqlite {
             write_ahead(&connection)?;
             Ok(connection)
         });
-        let connection = opened.map_err(|error| failed(error.to_string()))?;
-        Ok(Self { connection })
+        match opened {
+            Ok(connection) => Ok(Self {
+                connection,
+                read_only: None,
+            }),
+            // The file may be written, but nothing beside it.
+            Err(error) if no_log(&error) => Self::read_only(path),
+            Err(error) => Err(failed(error.to_string())),
+        }
     }
+
+    fn read_only(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self {
+            connection: super::read_only::open(path)?,
+            read_only: Some(path.to_owned()),
+        })
+    }
+}
+
+/// Whether a file is there that this user may not write.
+fn only_readable(path: &Path) -> bool {
+    let opened = std::fs::OpenOptions::new().write(true).open(path);
+    let denied = |error: &std::io::Error| {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+    };
+    opened.is_err_and(|error| denied(&error)) && std::fs::File::open(path).is_ok()
+}
+
+fn no_log(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)
+    )
 }
 
 /// Switches to a write-ahead log, with which readers and a writer do not wait for each other. The file remembers it.
@@ -104,6 +140,14 @@ fn values(order: i64, row: &Row) -> impl Iterator<Item = Value> {
 
 impl Backend for Sqlite {
     fn begin(&mut self, access: Access) -> Result<(), StoreError> {
+        match (&self.read_only, access) {
+            (None, _) => {}
+            (Some(path), Access::Write) => {
+                return Err(StoreError::ReadOnly(path.display().to_string()));
+            }
+            // It may be a copy, and not what the file holds now.
+            (Some(path), Access::Read) => self.connection = super::read_only::open(path)?,
+        }
         Ok(self.connection.execute_batch(match access {
             Access::Read => "BEGIN",
             Access::Write => "BEGIN IMMEDIATE",

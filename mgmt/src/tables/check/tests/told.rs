@@ -1,0 +1,65 @@
+//! Rules about what nodes are told.
+
+use super::{Case, Odd, Refusal};
+
+pub(super) const CASES: &[Case] = &[
+    (
+        "wire-letter",
+        Refusal,
+        "litefile: image,file,options\nALL,/etc/ü,tmpfs",
+        "litefile: row 1 (\"ALL\", \"/etc/ü\"): column file: \"ü\" is not ASCII: nodes are told ?? in its place, and so \
+         another path",
+    ),
+    (
+        "wire-letter",
+        Refusal,
+        "litetree: priority,directory\n1,s:/#CMD=echo é#/\n2,s:/é",
+        "litetree: row 2 (\"2\"): column directory: \"é\" is not ASCII: nodes are told ?? in its place, and so another path",
+    ),
+    (
+        "wire-markup",
+        Odd,
+        "litefile: image,file\nALL,/etc/a&b",
+        "litefile: row 1 (\"ALL\", \"/etc/a&b\"): column file: \"&\" is sent as \"&amp;\": statelitefs reads it back, \
+         xCAT's scripts in nodes take it as it is",
+    ),
+    (
+        "wire-markup",
+        Odd,
+        "litetree: priority,directory\n1,s:/#CMD=a && b#/\n2,s:/a>b",
+        "litetree: row 2 (\"2\"): column directory: \">\" is sent as \"&gt;\": statelitefs reads it back, \
+         xCAT's scripts in nodes take it as it is",
+    ),
+    (
+        "policy-denies",
+        Odd,
+        "policy: priority,commands,rule\n1,litetree,allow",
+        LITEFILE_DENIED,
+    ),
+    (
+        "policy-denies",
+        Odd,
+        // Only who has a certificate is let in; the rest is denied before it is allowed.
+        "policy: priority,name,commands,rule\n1,*,,allow\n5,,litefile,allow\n4,,,deny\n2,,litetree,allow",
+        LITEFILE_DENIED,
+    ),
+];
+
+const LITEFILE_DENIED: &str = "policy: no row lets nodes ask \"litefile\": every node is denied. xCAT has the row \
+                               priority=4.7 commands=litefile rule=allow";
+
+#[test]
+fn a_row_for_some_nodes_lets_nodes_ask() {
+    for rows in [
+        "priority,commands,noderange,rule\n1,,rack1,deny\n2,\"litetree, litefile\",,accept",
+        "priority,host,commands,rule\n1,n1,*,Trusted",
+    ] {
+        let report = super::check(&super::site(&[
+            "litefile: image,file\nALL,/a",
+            "litetree: priority,directory\n1,s:/a",
+            &format!("policy: {rows}"),
+        ]));
+        let denied = report.findings.iter().any(|f| f.rule == "policy-denies");
+        assert!(!denied, "{rows}: {report}");
+    }
+}
