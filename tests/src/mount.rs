@@ -63,6 +63,8 @@ pub struct MountSpec {
     pub passthrough: Option<Passthrough>,
     /// Threads of the daemon.
     pub threads: Option<usize>,
+    /// Files of layers on a server to keep open.
+    pub kept_files: Option<usize>,
     /// `live` or `published`.
     pub freshness: Option<String>,
     /// After this long the watchdog aborts the connection.
@@ -84,6 +86,7 @@ impl MountSpec {
             capabilities: None,
             passthrough: None,
             threads: None,
+            kept_files: None,
             freshness: None,
             lifetime: Duration::from_secs(600),
         }
@@ -132,6 +135,9 @@ impl MountSpec {
         }
         if let Some(threads) = self.threads {
             option("--threads", threads.to_string().into());
+        }
+        if let Some(most) = self.kept_files {
+            option("--kept-files", most.to_string().into());
         }
         if let Some(freshness) = &self.freshness {
             option("--freshness", freshness.into());

@@ -45,6 +45,18 @@ impl Store {
         })
     }
 
+    /// A ramfs at this (new) directory: a file system without extended attributes.
+    pub fn ramfs(root: &Path) -> Result<Self> {
+        std::fs::create_dir_all(root)?;
+        Cmd::new("mount")
+            .args(["-t", "ramfs", "-o", "mode=755", "ramfs"])
+            .arg(root)
+            .check()?;
+        Ok(Self {
+            root: root.to_path_buf(),
+        })
+    }
+
     /// An ext4 at this (new) directory, in a file beside it.
     pub fn ext4(root: &Path) -> Result<Self> {
         std::fs::create_dir_all(root)?;

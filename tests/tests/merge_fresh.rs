@@ -155,8 +155,7 @@ fn live_layers_show_edits_within_two_seconds() -> Result<()> {
     Ok(())
 }
 
-/// Layers on a server are read in other ways: files are kept open, absent names told from listings. A FUSE mount counts as a
-/// server.
+/// Files of layers on a server are kept open, also of a FUSE mount if that is asked for.
 #[test]
 fn layers_on_a_server_show_edits_too() -> Result<()> {
     for mode in [Passthrough::Auto, Passthrough::Off] {
@@ -170,6 +169,7 @@ fn layers_on_a_server_show_edits_too() -> Result<()> {
         below.passthrough = Some(Passthrough::Off);
         let below = Mount::start(&below, &served)?;
         world.spec.image = served.join("image");
+        world.spec.kept_files = Some(512);
         world.spec.trees = vec![served.join("t1"), served.join("t2")];
         let mut world = world
             .rule("/vol/", "tmpfs")

@@ -14,6 +14,7 @@ use common::{On, World, chmod, exists, fails, meta, read, run, same, wait_for, w
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags, utimensat};
 use rustix::io::Errno;
 use statelite_tests::mount::Passthrough;
+use statelite_tests::scratch::Store;
 
 const BOTH: [Passthrough; 2] = [Passthrough::Auto, Passthrough::Off];
 const USER: u32 = 1234;
@@ -354,7 +355,7 @@ impl Drop for Unmount {
     }
 }
 
-/// A server that carries no capabilities is a tmpfs whose files have none.
+/// A ramfs stands for a server that carries no attributes.
 #[test]
 fn listed_capabilities_are_those_of_the_file_that_was_listed() -> Result<()> {
     const KEY: &str = "security.capability";
@@ -366,15 +367,24 @@ fn listed_capabilities_are_those_of_the_file_that_was_listed() -> Result<()> {
     let Some(mut world) = World::new("capabilities")? else {
         return Ok(());
     };
+    let _bare = Store::ramfs(&world.at("image"))?;
     let mut list = String::new();
-    for name in ["image/bin/a", "image/bin/edited", "image/vol/b"] {
+    for name in [
+        "image/bin/a",
+        "image/bin/edited",
+        "image/vol/b",
+        "image/loc/c",
+    ] {
         let meta = meta(world.put(name, "program")?)?;
         let path = name.trim_start_matches("image");
         list += &format!("{RAW} {} {} {path}\n", meta.len(), meta.mtime());
     }
     world.put("image/bin/none", "program")?;
     world.spec.capabilities = Some(world.put("list", &list)?);
-    let mut world = world.rule("/vol/", "tmpfs").freshness("live");
+    let mut world = world
+        .rule("/vol/", "tmpfs")
+        .rule("/loc/", "localdisk")
+        .freshness("live");
     world.start()?;
     same(xattr(&world.m("bin/a"), KEY)?, value.clone(), "listed")?;
     same(xattr(&world.m("vol/b"), KEY)?, value.clone(), "in a union")?;
@@ -391,9 +401,25 @@ fn listed_capabilities_are_those_of_the_file_that_was_listed() -> Result<()> {
         exists(world.at("vol/data/vol/b")) || exists(world.at("vol/vol/b")),
         "copied up"
     );
-    same(xattr(&world.m("vol/b"), KEY)?, value, "copied up")?;
+    same(xattr(&world.m("vol/b"), KEY)?, value.clone(), "copied up")?;
     fs::write(world.m("vol/b"), "changed")?;
     ensure!(xattr(&world.m("vol/b"), KEY).is_err(), "written to");
+    // What is seeded keeps it too.
+    same(xattr(&world.m("loc/c"), KEY)?, value.clone(), "seeded")?;
+    // A layer that carries attributes is believed: this file has lost its capability since it was listed.
+    world.stop()?;
+    world.spec.image = world.dir("carries")?;
+    let meta = meta(world.put("carries/bin/a", "program")?)?;
+    world.put(
+        "list",
+        format!("{RAW} {} {} /bin/a\n", meta.len(), meta.mtime()),
+    )?;
+    world.start()?;
+    same(
+        xattr(&world.m("bin/a"), KEY),
+        Err(Errno::NODATA),
+        "the layer's own",
+    )?;
     // A list that cannot be read is an error, with its line.
     world.stop()?;
     world.put("list", "nonsense\n")?;

@@ -14,7 +14,9 @@ use crate::config::assemble;
 use crate::control::server::{Controlled, Listener};
 use crate::fuse::notify::Kernel;
 use crate::fuse::session;
+use crate::initramfs::CAPABILITIES;
 use crate::overlay::Overlay;
+use crate::overlay::caps::FileCaps;
 use crate::overlay::view::View;
 use crate::sys::{heap, namespace, procfd};
 use anyhow::{Context as _, anyhow};
@@ -70,7 +72,7 @@ fn serve(
     raise_limits();
     let resolver = Resolver::new(&order.network);
     let ca = std::fs::read(Path::new("/").join(crate::initramfs::CA)).ok();
-    let capabilities = std::fs::read(Path::new("/").join(crate::initramfs::CAPABILITIES)).ok();
+    let capabilities = std::fs::read(Path::new("/").join(CAPABILITIES)).ok();
     let tables = match &line.policy {
         PolicyFrom::Tables(dir) => Some(views::read_tables(dir)?),
         PolicyFrom::Server => None,
@@ -90,7 +92,14 @@ fn serve(
     private::enter(local)?;
     let gather = Gather { line, mounter, ca };
     let mut args = gather_all(&gather, order, tables, talk)?;
-    if let Some(list) = capabilities {
+    let readable = |list: &Vec<u8>| match FileCaps::parse(list) {
+        Ok(_) => true,
+        Err(e) => {
+            tracing::error!("/{CAPABILITIES}: {e}: the files of the image have no capabilities");
+            false
+        }
+    };
+    if let Some(list) = capabilities.filter(readable) {
         std::fs::write(at::CAPABILITIES, list).context(at::CAPABILITIES)?;
         args.capabilities = Some(at::CAPABILITIES.into());
     }

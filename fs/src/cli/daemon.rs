@@ -24,7 +24,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Mounts as `args` say: in the foreground, or by starting the daemon.
 ///
@@ -252,13 +252,14 @@ pub(crate) fn drop_capabilities() {
     }
 }
 
-/// Returns memory after large walks.
+/// Returns memory after large walks, and closes files that were kept open.
 pub(crate) fn keep_house(overlay: &Overlay) {
     const EVERY: Duration = Duration::from_secs(2);
     const WORTHWHILE: u64 = 10_000;
     let mut trimmed_at = 0;
     loop {
         std::thread::sleep(EVERY);
+        overlay.kept.close_old(Instant::now());
         let forgotten = overlay.nodes.forgotten();
         if forgotten - trimmed_at >= WORTHWHILE {
             trimmed_at = forgotten;

@@ -152,7 +152,7 @@ pub fn overlay_settings(args: &MountArgs) -> Settings {
         passthrough_min: args.passthrough_min.unwrap_or(base.passthrough_min),
         passthrough_lower: args.passthrough == Some(PassthroughMode::All),
         dir_fds: args.dir_fds.unwrap_or(base.dir_fds),
-        kept_files: args.kept_files.unwrap_or(base.kept_files),
+        kept_files: args.kept_files,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::config::assemble;
 use crate::fuse::notify::Kernel;
 use crate::fuse::session::Agreed;
 use crate::overlay::Overlay;
+use anyhow::Context as _;
 use parking_lot::Mutex;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -150,7 +151,10 @@ impl Controlled {
         policy: crate::config::args::PolicyArgs,
         new_generation: bool,
     ) -> anyhow::Result<Answer> {
-        let mut current = self.args.lock();
+        let mut current = self
+            .args
+            .try_lock_for(PATIENCE)
+            .context("another reload is still at work: perhaps it waits for a server")?;
         let mut args = current.clone();
         args.policy = policy.over(args.policy);
         let layers = self.overlay.view().layers.clone();

@@ -4,10 +4,11 @@
 //! `ping` of an ordinary user has no `CAP_NET_RAW`. Whoever builds the initramfs has the image on a disk and can list
 //! them; the daemon answers from the list.
 //!
-//! An entry counts while the file has the size and time of modification that it had when it was listed. Another file
+//! The list is asked only where the layer has no such attributes at all (`EOPNOTSUPP`): a layer that says that a file has
+//! no capability is believed. An entry counts while the file has the size and time of modification that it had when it was listed. Another file
 //! under the same name, put there by an update, gets no capabilities from the list.
 
-use super::layer::{Layer, LayerDir, join};
+use super::layer::{LayerDir, join};
 use super::lower;
 use super::node::Body;
 use super::{Overlay, node::Node};
@@ -106,49 +107,48 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 }
 
 impl Overlay {
-    /// The listed capability of a lower file.
+    /// The listed capability of a lower file whose layer carries none.
     pub(super) fn listed_capability(&self, node: &Node) -> Result<Option<Vec<u8>>> {
         match node.body() {
-            Body::Lower { dir, name } if has_any(&dir.layer) => self.listed(&dir, &name),
+            Body::Lower { dir, name } => self.listed(&dir, &name),
             _ => Ok(None),
         }
     }
 
     fn listed(&self, dir: &LayerDir, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        let caps = &dir.layer.caps;
+        if caps.files.is_empty() {
+            return Ok(None);
+        }
         let path = join(&dir.path, name);
-        if !dir.layer.caps.files.contains_key(path.as_slice()) {
+        if !caps.files.contains_key(path.as_slice()) {
+            return Ok(None);
+        }
+        // A layer that carries such attributes knows better.
+        let own = xattr::get(&*lower::open_dir(&self.fds, dir)?, name, KEY);
+        if own != Err(Errno::OPNOTSUPP) {
             return Ok(None);
         }
         let stat = lower::stat_in(&self.fds, dir, name)?;
-        Ok(stat.and_then(|stat| dir.layer.caps.get(&path, &stat).map(<[u8]>::to_vec)))
+        Ok(stat.and_then(|stat| caps.get(&path, &stat).map(<[u8]>::to_vec)))
     }
 
-    /// Gives a copy in the store the listed capability of its lower file.
+    /// Gives a copy in a store, entry `copy` of `to`, the listed capability of file `name` of `dir`.
     pub(super) fn copy_capability(
         &self,
-        body: &Body,
+        (dir, name): (&LayerDir, &[u8]),
         to: BorrowedFd<'_>,
-        name: &[u8],
+        copy: &[u8],
     ) -> Result<()> {
-        let Body::Lower { dir, name: lower } = body else {
+        let Some(value) = self.listed(dir, name)? else {
             return Ok(());
         };
-        if !has_any(&dir.layer) {
-            return Ok(());
-        }
-        let Some(value) = self.listed(dir, lower)? else {
-            return Ok(());
-        };
-        match xattr::set(to, name, KEY, &value, 0) {
+        match xattr::set(to, copy, KEY, &value, 0) {
             // A store that carries none either.
             Err(Errno::OPNOTSUPP) => Ok(()),
             other => other,
         }
     }
-}
-
-fn has_any(layer: &Layer) -> bool {
-    !layer.caps.files.is_empty()
 }
 
 #[cfg(test)]

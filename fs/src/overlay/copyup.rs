@@ -65,7 +65,12 @@ impl Overlay {
         let copied = self.copy_file(store, &tmp, &body, &stat, amount);
         let placed = copied
             .and_then(|()| settle(store, &tmp, &stat, amount))
-            .and_then(|()| self.copy_capability(&body, store.work().as_fd(), &tmp))
+            .and_then(|()| match &body {
+                Body::Lower { dir, name } => {
+                    self.copy_capability((dir, name), store.work().as_fd(), &tmp)
+                }
+                _ => Ok(()),
+            })
             .and_then(|()| self.mark_origin(store, &tmp, node.identity))
             .and_then(|()| self.put_in_place(node, store, &parent, &tmp, &link, &stat));
         match placed {

@@ -174,15 +174,22 @@ fn write_text(region: &Region, body: Option<&Body>) -> String {
         Some(Body::Dir(dir)) => dir.upper == Presence::Present,
         _ => false,
     };
+    // A volatile store may be a directory that somebody named.
+    let ram = region.store.as_ref().is_none_or(|store| store.ram);
+    let (place, end) = match ram {
+        true => ("RAM", "gone at reboot"),
+        false => ("the volatile store", "which is on a disk and stays"),
+    };
     match region.placement {
         Placement::Image => "refused with EROFS: no rule makes this path writable".into(),
         Placement::Tree => "refused with EROFS: the rule says ro".into(),
-        Placement::Volatile if in_store => "changes the copy in RAM; gone at reboot".into(),
-        Placement::Volatile => "copies it up to RAM first; gone at reboot".into(),
+        Placement::Volatile if in_store => format!("changes the copy in {place}; {end}"),
+        Placement::Volatile if body.is_none() => format!("makes it in {place}; {end}"),
+        Placement::Volatile => format!("copies it up to {place} first; {end}"),
         Placement::Concat if in_store => {
-            "changes the copy in RAM (no longer joined); gone at reboot".into()
+            format!("changes the copy in {place} (no longer joined); {end}")
         }
-        Placement::Concat => "turns the joined file into a copy in RAM".into(),
+        Placement::Concat => format!("turns the joined file into a copy in {place}"),
         Placement::Persistent => "changes this node's persistent copy; survives reboot".into(),
         Placement::Local => "changes the copy on the local disk; survives reboot".into(),
     }

@@ -38,7 +38,12 @@ impl Overlay {
             return Ok(n);
         }
         let fd = self.content_fd(&handle)?;
-        let mut done = read_full(&fd, offset, buf)?;
+        let read = read_full(&fd, offset, buf);
+        if read.is_err() {
+            // The file may have gone on its server, or the server forgotten that it is open: the next opener opens anew.
+            self.kept.remove(handle.node.identity);
+        }
+        let mut done = read?;
         if done < buf.len() && wait_for_cut(&handle.node) {
             done = read_full(&fd, offset, buf)?;
         }

@@ -4,17 +4,20 @@
 //! the same libraries hundreds of times. So the daemon keeps the descriptor it opened and gives it to later openers of
 //! the same file; reads carry their own offset, so one descriptor serves all.
 //!
-//! What it costs: a descriptor here and an open state on the server per file, of [`AGE`] since its last use and of at
-//! most [`super::Settings::kept_files`] files. Space of a file that is removed on the server is free there when the
-//! descriptor is closed. There is no timer: the oldest are closed when another file is opened or closed.
+//! What it costs: a descriptor here and an open state on the server per file, until [`AGE`] after its last use, of [`MOST`]
+//! files. Space of a file that is removed on the server is free there when the descriptor is closed.
 //!
-//! It makes nothing staler. A kept descriptor is given out only while its name, looked up again, is this very file with
+//! Where an open asks the server whether the file has changed (NFS without `nocto`), or costs no call (NFS 3), nothing is
+//! kept unless asked for. Elsewhere it makes nothing staler. A kept descriptor is given out only while its name, looked up again, is this very file with
 //! the same times: a server that gives the number of a removed file to the next one under its name has two files of one
 //! number, and the old one would answer with `ESTALE`. Attributes are the NFS client's, as after an open with `nocto`.
 
 use super::lower;
 use super::node::{Node, Version};
-use super::{Overlay, layer::LayerDir};
+use super::{
+    Overlay,
+    layer::{Layer, LayerDir},
+};
 use crate::sys::Result;
 use crate::sys::stat::{Stat, stat_at, stat_fd};
 use lru::LruCache;
@@ -26,6 +29,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Descriptors kept at the most.
+pub(super) const MOST: usize = 512;
 /// How long a descriptor is kept after its last use. A boot takes about as long.
 const AGE: Duration = Duration::from_secs(30);
 
@@ -60,7 +65,8 @@ impl KeptFiles {
         drop(evicted);
     }
 
-    fn remove(&self, identity: u64) {
+    /// Closes that of a file, if there is one.
+    pub(super) fn remove(&self, identity: u64) {
         let removed = self.cache.lock().pop(&identity);
         drop(removed);
     }
@@ -96,6 +102,14 @@ impl KeptFiles {
 }
 
 impl Overlay {
+    /// Whether files of `layer` are kept open.
+    fn keeps(&self, layer: &Layer) -> bool {
+        match self.settings.kept_files {
+            Some(most) => most > 0 && layer.remote,
+            None => layer.nfs.is_some_and(|nfs| nfs.calls_at_open),
+        }
+    }
+
     /// Opens regular file `name` of `dir`, which must still be `node`, for reading.
     ///
     /// # Errors
@@ -107,20 +121,17 @@ impl Overlay {
         name: &[u8],
     ) -> Result<Arc<OwnedFd>> {
         let is_node = |st: &Stat| st.is_file() && dir.layer.identity(st) == node.identity;
-        let keep = dir.layer.remote && self.settings.kept_files > 0;
-        if keep {
-            self.kept.close_old(Instant::now());
-            if let Some(fd) = self.kept.get(node.identity) {
-                let at = lower::open_dir(&self.fds, dir)?;
-                if let (Ok(kept), Ok(named)) = (stat_fd(&*fd), stat_at(&*at, name))
-                    && is_node(&kept)
-                    && is_node(&named)
-                    && Version::of(&kept) == Version::of(&named)
-                {
-                    return Ok(fd);
-                }
-                self.kept.remove(node.identity);
+        let keep = self.keeps(&dir.layer);
+        if keep && let Some(fd) = self.kept.get(node.identity) {
+            let at = lower::open_dir(&self.fds, dir)?;
+            if let (Ok(kept), Ok(named)) = (stat_fd(&*fd), stat_at(&*at, name))
+                && is_node(&kept)
+                && is_node(&named)
+                && Version::of(&kept) == Version::of(&named)
+            {
+                return Ok(fd);
             }
+            self.kept.remove(node.identity);
         }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = lower::open_file(&self.fds, dir, name, flags)?;

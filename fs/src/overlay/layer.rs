@@ -7,6 +7,7 @@
 use super::caps::FileCaps;
 use super::ident::{self, LayerId};
 use super::metrics::Counters;
+use super::nfs::{self, Nfs};
 use super::space::Space;
 use crate::sys::stat::{self, Stat};
 use crate::sys::{Result, mountfd};
@@ -55,9 +56,10 @@ pub const LIVE_TTL: Duration = Duration::from_secs(1);
 /// Time-out for what only this daemon changes.
 pub const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
+const NFS_MAGIC: u64 = 0x6969;
 /// File-system type numbers of network file systems (`statfs(2)`): NFS, SMB, CIFS, AFS, Ceph, GPFS, Lustre, 9p, FUSE.
 const REMOTE_MAGIC: [u64; 9] = [
-    0x6969,
+    NFS_MAGIC,
     0x517b,
     0xff53_4d42,
     0x5346_414f,
@@ -83,6 +85,8 @@ pub struct Layer {
     pub dev: (u32, u32),
     /// Whether it is on a network file system.
     pub remote: bool,
+    /// How its mount talks to the server, if it is NFS.
+    pub nfs: Option<Nfs>,
     /// An image on which liteimg has run: its links into `.statelite/tmpfs` are looked through.
     pub processed: bool,
     /// File capabilities that its server does not carry.
@@ -137,6 +141,12 @@ impl Layer {
     ) -> Result<Layer> {
         let st = stat::stat_fd(&root.fd)?;
         let magic = rustix::fs::fstatfs(&root.fd)?.f_type as u64;
+        let nfs = match magic & 0xffff_ffff == NFS_MAGIC {
+            true => std::fs::read_to_string("/proc/self/mountinfo")
+                .ok()
+                .and_then(|text| nfs::find(&text, st.dev)),
+            false => None,
+        };
         let processed = id == ident::IMAGE
             && stat::stat_at(&root.fd, b".default").is_ok_and(|st| st.is_dir())
             && stat::stat_at(&root.fd, b".statelite").is_ok_and(|st| st.is_dir());
@@ -147,6 +157,7 @@ impl Layer {
             freshness,
             dev: st.dev,
             remote: REMOTE_MAGIC.contains(&(magic & 0xffff_ffff)),
+            nfs,
             processed,
             caps: FileCaps::default(),
             counters: Counters::default(),

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`view`], [`region`] | which rule answers at a path, and from which layers |
 //! | [`layer`], [`lower`], [`store`], [`upper`] | how layers are read, how stores are written |
-//! | [`fds`], [`names`] | what is remembered of directories of layers |
+//! | [`fds`], [`names`], [`nfs`] | what is remembered of directories of layers, and known of their servers |
 //! | [`ident`], [`node`], [`table`] | what number a file has, and how long it is remembered |
 //! | [`find`] | what a name in a directory is |
 //! | [`attr`], [`listing`], [`xattrs`], [`caps`] | what is shown of it |
@@ -42,6 +42,7 @@ pub mod listing;
 pub mod lower;
 pub mod metrics;
 mod names;
+pub mod nfs;
 pub mod node;
 pub mod opens;
 pub mod region;
@@ -85,8 +86,9 @@ pub struct Settings {
     pub passthrough_lower: bool,
     /// Directory descriptors kept open.
     pub dir_fds: usize,
-    /// Descriptors of files of layers on a server kept open; 0 for none.
-    pub kept_files: usize,
+    /// Descriptors of files kept open, of all layers on a server; none keeps [`kept::MOST`] of those layers alone where an open
+    /// is a call.
+    pub kept_files: Option<usize>,
 }
 
 impl Default for Settings {
@@ -95,7 +97,7 @@ impl Default for Settings {
             passthrough_min: 128 * 1024,
             passthrough_lower: false,
             dir_fds: 1024,
-            kept_files: 512,
+            kept_files: None,
         }
     }
 }
@@ -146,7 +148,7 @@ impl Overlay {
             view: RwLock::new(Arc::new(view)),
             nodes: NodeTable::new(Arc::new(root)),
             fds: DirFds::new(settings.dir_fds),
-            kept: KeptFiles::new(settings.kept_files),
+            kept: KeptFiles::new(settings.kept_files.unwrap_or(kept::MOST)),
             handles: Handles::default(),
             settings,
             listings: Mutex::new(LruCache::new(

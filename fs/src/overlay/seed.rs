@@ -329,6 +329,7 @@ impl Overlay {
             return Ok(());
         }
         copy_object(to, name, &source, stat, Amount::All, store)?;
+        self.copy_capability((dir, source.name), to, name)?;
         add(
             &store.layer.counters.copied_bytes,
             if stat.is_file() { stat.size } else { 0 },

@@ -33,9 +33,9 @@ impl Overlay {
             // The kernel asks for the ACL of every directory that somebody but its owner walks through, and lets
             // nobody pass if the answer is an error. NFS 4 is such a layer.
             Err(Errno::OPNOTSUPP) if key == ACL_ACCESS || key == ACL_DEFAULT => Err(Errno::NODATA),
-            Err(Errno::OPNOTSUPP | Errno::NODATA) if key == caps::KEY => self
+            Err(Errno::OPNOTSUPP) if key == caps::KEY => self
                 .listed_capability(&*self.node(ino)?)?
-                .ok_or(Errno::NODATA),
+                .ok_or(Errno::OPNOTSUPP),
             other => other,
         }
     }

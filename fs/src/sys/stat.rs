@@ -68,7 +68,11 @@ impl Stat {
 /// # Errors
 /// As `statx(2)`.
 pub fn stat_at(dir: impl AsFd, name: &[u8]) -> Result<Stat> {
-    let mut flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    stat_with(dir, name, AtFlags::empty())
+}
+
+fn stat_with(dir: impl AsFd, name: &[u8], more: AtFlags) -> Result<Stat> {
+    let mut flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | more;
     if name.is_empty() {
         flags |= AtFlags::EMPTY_PATH;
     }
@@ -93,6 +97,14 @@ pub fn stat_at(dir: impl AsFd, name: &[u8]) -> Result<Stat> {
         mtime: time(x.stx_mtime),
         ctime: time(x.stx_ctime),
     })
+}
+
+/// Stats what a descriptor refers to; a network file system asks its server, whatever it knows.
+///
+/// # Errors
+/// As `statx(2)`.
+pub fn stat_fresh(fd: impl AsFd) -> Result<Stat> {
+    stat_with(fd, b"", AtFlags::STATX_FORCE_SYNC)
 }
 
 /// Stats what a descriptor refers to.
