@@ -5,6 +5,7 @@
 //! when it says `ready` and the mount point shows the new file system. What goes wrong before
 //! that is told on the same pipe, so nothing is half mounted and nothing fails silently.
 
+use super::say;
 use crate::config::args::MountArgs;
 use crate::config::assemble;
 use crate::control::server::{Controlled, Listener};
@@ -130,7 +131,9 @@ pub fn serve_from_stdin() -> anyhow::Result<()> {
     let _ = rustix::process::setsid();
     let result = serve(args, Some(std::io::stdout()));
     if let Err(e) = &result {
-        println!("error: {}", format!("{e:#}").replace('\n', "\\n"));
+        // Who started this may be gone; that must not end it.
+        let text = format!("{e:#}").replace('\n', "\\n");
+        let _ = say(format!("error: {text}\n"));
     }
     result
 }
@@ -152,7 +155,7 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
     for warning in &assembled.warnings {
         tracing::warn!("{warning}");
         if tell.is_some() {
-            println!("warning: {warning}");
+            let _ = say(format!("warning: {warning}\n"));
         }
     }
     let settings = assemble::mount_settings(&args, &assembled.layers);

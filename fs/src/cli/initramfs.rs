@@ -99,10 +99,7 @@ pub fn run(args: InitramfsArgs) -> anyhow::Result<()> {
 /// # Errors
 /// A directory that cannot be read; standard output that takes nothing.
 pub fn capabilities(root: &std::path::Path) -> anyhow::Result<()> {
-    let list = crate::initramfs::capabilities::list(root)?;
-    std::io::stdout()
-        .write_all(&list)
-        .context("standard output")
+    super::say(crate::initramfs::capabilities::list(root)?)
 }
 
 fn write(

@@ -9,7 +9,9 @@ pub mod initramfs;
 pub mod query;
 
 use crate::config::args::{MountArgs, PolicyArgs};
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// A merged root file system with a policy per path
@@ -171,6 +173,19 @@ pub struct DocsArgs {
     pub dir: PathBuf,
 }
 
+/// Writes to standard output. A reader that has gone has read enough.
+///
+/// # Errors
+/// As `write(2)`, but for `EPIPE`.
+pub(crate) fn say(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_ref()).and_then(|()| out.flush());
+    match written {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("standard output"),
+        _ => Ok(()),
+    }
+}
+
 /// Runs the program with these arguments (the first is its name) and returns its exit status.
 pub fn run(args: Vec<String>) -> i32 {
     if crate::boot::init::is_init(&args) {
@@ -191,7 +206,7 @@ pub fn run(args: Vec<String>) -> i32 {
     match result {
         Ok(()) => 0,
         Err(e) => {
-            eprintln!("statelitefs: {e:#}");
+            let _ = writeln!(std::io::stderr(), "statelitefs: {e:#}");
             1
         }
     }

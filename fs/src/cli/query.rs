@@ -1,12 +1,17 @@
 //! Commands that ask or change a running mount, or check tables.
 
-use super::{CheckArgs, ExplainArgs, ReloadArgs, StatusArgs};
+use super::{CheckArgs, ExplainArgs, ReloadArgs, StatusArgs, say};
 use crate::config::assemble;
 use crate::control::{Answer, Request, client};
 use crate::overlay::explain::Explanation;
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+
+fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
 
 /// `statelitefs explain`.
 ///
@@ -40,10 +45,10 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
     }
     let ordered: Vec<&Explanation> = order.iter().filter_map(|key| answers.get(key)).collect();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&ordered)?);
+        say(json(&ordered)?)?;
     } else {
         for explanation in ordered {
-            print!("{}", explanation_text(explanation));
+            say(explanation_text(explanation))?;
         }
     }
     Ok(())
@@ -111,11 +116,11 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
         return super::http::answer(&status.prometheus());
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        say(json(&status)?)?;
     } else if args.prometheus {
-        print!("{}", status.prometheus());
+        say(status.prometheus())?;
     } else {
-        print!("{}", status.text());
+        say(status.text())?;
     }
     Ok(())
 }
@@ -139,21 +144,20 @@ pub fn reload(args: ReloadArgs) -> anyhow::Result<()> {
         eprintln!("warning: {warning}");
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-        return Ok(());
+        return say(json(&report)?);
     }
-    println!(
-        "generation {}, changed paths: {}",
-        report.generation,
-        report.changed.len()
-    );
+    let (generation, changed) = (report.generation, report.changed.len());
+    let mut text = format!("generation {generation}, changed paths: {changed}\n");
     for path in &report.changed {
-        println!("  {path}");
+        let _ = writeln!(text, "  {path}");
     }
     for path in &report.parked {
-        println!("  {path}: this node's changes are kept but no longer shown");
+        let _ = writeln!(
+            text,
+            "  {path}: this node's changes are kept but no longer shown"
+        );
     }
-    Ok(())
+    say(&text)
 }
 
 /// `statelitefs check`.
@@ -163,9 +167,10 @@ pub fn reload(args: ReloadArgs) -> anyhow::Result<()> {
 pub fn check(args: &CheckArgs) -> anyhow::Result<()> {
     let warnings = assemble::check(&args.tables, args.dialect)
         .with_context(|| format!("{} is refused", args.tables.display()))?;
+    let mut text = String::new();
     for warning in &warnings {
-        println!("warning: {warning}");
+        let _ = writeln!(text, "warning: {warning}");
     }
-    println!("ok, warnings: {}", warnings.len());
-    Ok(())
+    let _ = writeln!(text, "ok, warnings: {}", warnings.len());
+    say(&text)
 }
