@@ -411,7 +411,8 @@ mod tests {
         assert_eq!(place.run("tabdump litefile").good(), files[0].1);
         assert_eq!(
             place.run("statelite check").good(),
-            "0 errors, 0 warnings\n"
+            "Warning: litetree: row 1 (\"1\"): column directory: $nodepos.room: n1 has no value: it becomes UNDEFINED \
+             [no-value]\n0 errors, 1 warnings\n"
         );
 
         for form in ["", "--sqlite"] {

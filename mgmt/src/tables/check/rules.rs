@@ -163,6 +163,11 @@ pub const RULES: &[Rule] = &[
         "a variable of a site setting that is not set",
         sources::unset,
     ),
+    warn(
+        "no-value",
+        "a variable that a node has no value of",
+        sources::valueless,
+    ),
     never("mntopts", "mount options in a bad form", sources::mntopts),
     never(
         "priority",

@@ -1,9 +1,12 @@
 //! litetree and statelite: `server:dir`, variables, mount options.
 
 use super::{Facts, Severity, Sink};
-use crate::tables::schema::{self, LITETREE, SITE, STATELITE};
+use crate::resolve;
+use crate::tables::schema::{self, LITETREE, OSIMAGE, SITE, STATELITE};
 use crate::tables::{Row, Table};
+use statelite_policy::NodeIdentity;
 use statelite_policy::template::Template;
+use std::collections::HashSet;
 
 /// The columns that say where something is mounted from.
 const SOURCES: [(&Table, &str); 2] = [(&LITETREE, "directory"), (&STATELITE, "statemnt")];
@@ -123,6 +126,71 @@ pub(super) fn unset(facts: &Facts<'_>, sink: &mut Sink<'_>) {
                 sink.report(table, row, column, reason);
             }
         }
+    }
+}
+
+/// Variables that a node the row is for has no value of.
+pub(super) fn valueless(facts: &Facts<'_>, sink: &mut Sink<'_>) {
+    let rows: Vec<_> = sources(facts)
+        .flat_map(|(table, column, row, value)| {
+            let of_nodes = |(named, wanted): &(&str, &str)| {
+                schema::table(named)
+                    .is_some_and(|known| known.by_node() && known.index(wanted).is_some())
+            };
+            let named = variables(value).filter(of_nodes).collect::<HashSet<_>>();
+            named
+                .into_iter()
+                .map(move |named| (table, column, row, value, named))
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    let site = facts.site;
+    // Only nodes with an image are ever told of a row.
+    let nodes: Vec<NodeIdentity> = site
+        .nodes()
+        .filter_map(|node| {
+            let image = resolve::image_of(site, node).ok()?;
+            let known = site.row(&OSIMAGE, &[&image]);
+            let groups = known.and_then(|row| row.get(&OSIMAGE, "groups"));
+            Some(NodeIdentity {
+                name: node.to_owned(),
+                image_groups: groups.map(str::to_owned),
+                image,
+                ..NodeIdentity::default()
+            })
+        })
+        .collect();
+    for (table, column, row, value, (named, wanted)) in rows {
+        let name = format!("{named}.{wanted}");
+        let concerns = |node: &NodeIdentity| match table.by_node() {
+            true => {
+                let found = site.find(&node.name, table, column).ok().flatten();
+                found.is_some_and(|found| row.1.key(table) == [found.from])
+            }
+            false => node
+                .level(row.1.get(table, "image").unwrap_or_default())
+                .is_some(),
+        };
+        let mut without = nodes
+            .iter()
+            .filter(|node| concerns(node) && site.variable(&node.name, &name).is_none())
+            .map(|node| &node.name);
+        let Some(first) = without.next() else {
+            continue;
+        };
+        let more = match without.count() {
+            0 => " has".to_owned(),
+            more => format!(" and {more} more have"),
+        };
+        let server = value.split_once(':').map_or("", |(server, _)| server);
+        let becomes = match server.contains(&format!("${name}")) {
+            true => "the server is unknown, and they get no rows at all",
+            false => "it becomes UNDEFINED",
+        };
+        let reason = format_args!("${name}: {first}{more} no value: {becomes}");
+        sink.report(table, row, column, reason);
     }
 }
 

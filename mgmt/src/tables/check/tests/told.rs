@@ -31,6 +31,19 @@ pub(super) const CASES: &[Case] = &[
          xCAT's scripts in nodes take it as it is",
     ),
     (
+        "no-value",
+        Odd,
+        "litetree: priority,image,directory\n1,sles,s:/$nodepos.rack\n3,,s:/$nodepos.room",
+        "litetree: row 2 (\"3\"): column directory: $nodepos.room: n1 and 1 more have no value: it becomes UNDEFINED",
+    ),
+    (
+        "no-value",
+        Odd,
+        "statelite: node,statemnt\nn2,$nodepos.u:/state",
+        "statelite: row 1 (\"n2\"): column statemnt: $nodepos.u: n2 has no value: the server is unknown, and they get no \
+         rows at all",
+    ),
+    (
         "policy-denies",
         Odd,
         "policy: priority,commands,rule\n1,litetree,allow",
