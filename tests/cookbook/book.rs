@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use statelite_mgmt::cli::LINKS;
 use statelite_tests::vm::cage::Cage;
 use statelite_tests::vm::host::Host;
 use statelite_tests::vm::nfs::NfsServer;
@@ -29,29 +30,6 @@ const OUTSIDE: &str = "10.77.0.1";
 pub const IMAGE_DIR: &str = "/install/netboot/debian12/x86_64/compute";
 /// The image's name.
 pub const IMAGE: &str = "debian12-x86_64-statelite-compute";
-
-/// Commands by the names that xCAT gave them.
-const LINKS: [&str; 19] = [
-    "add_passwd",
-    "add_ssh",
-    "chtab",
-    "copycds",
-    "genimage",
-    "ilitefile",
-    "liteimg",
-    "litefile",
-    "litetree",
-    "lslite",
-    "nodeadd",
-    "nodech",
-    "nodels",
-    "noderm",
-    "nodeset",
-    "prsync",
-    "tabdump",
-    "tabedit",
-    "tabrestore",
-];
 
 /// Everything that runs, in the order in which it ends.
 #[derive(Debug)]
