@@ -105,6 +105,8 @@ fn our_root_works_on_the_older_kernel_with_two_nodes() {
     vm::works_as_a_machine(&mut node).unwrap();
     vm::power_off(&mut node).unwrap();
     drop(node);
+    let edited = site.image().join("usr/share/edited");
+    fs::write(&edited, "as it was\n").unwrap();
     let mut running = Vec::new();
     for number in [1, 2] {
         let mut spec = Spec::new(number, Mode::Fuse);
@@ -132,6 +134,23 @@ fn our_root_works_on_the_older_kernel_with_two_nodes() {
         vm::works_as_a_machine(node).unwrap();
         vm::is_ours(node).unwrap();
     }
+    // With this version the daemon keeps files open; whatever the server does to one shows all the same.
+    let (node, _) = &mut running[0];
+    let shows = |text: &str| {
+        format!(
+            "for i in $(seq 100); do cat /usr/share/edited 2>&1 | grep -qx '{text}' && break; sleep .2; done; cat /usr/share/edited"
+        )
+    };
+    vm::checks(node, &[(&shows("as it was"), "as it was")]).unwrap();
+    fs::write(&edited, "edited in place\n").unwrap();
+    vm::checks(node, &[(&shows("edited in place"), "edited in place")]).unwrap();
+    let new = edited.with_extension("new");
+    fs::write(&new, "replaced\n").unwrap();
+    fs::rename(&new, &edited).unwrap();
+    vm::checks(node, &[(&shows("replaced"), "replaced")]).unwrap();
+    fs::remove_file(&edited).unwrap();
+    fs::write(&edited, "made anew\n").unwrap();
+    vm::checks(node, &[(&shows("made anew"), "made anew")]).unwrap();
     for (node, _) in &mut running {
         let name = node.name().to_owned();
         vm::checks(node, &[("cat /var/lib/kept/name", &name)]).unwrap();
