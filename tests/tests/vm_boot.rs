@@ -25,7 +25,7 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
     let site = Site::new("fuse").unwrap();
     fs::write(site.image().join("etc/kept.conf"), "from the image\n").unwrap();
     let (mut node, baseline) = vm::boot(&site, &Spec::new(1, Mode::Overlay)).unwrap();
-    let baseline_off = vm::power_off(&mut node).unwrap();
+    let baseline_off = vm::reboot(&mut node).unwrap();
     drop(node);
 
     let spec = Spec::new(1, Mode::Fuse);
@@ -70,9 +70,9 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
     }
     node.check("echo changed >>/etc/kept.conf; echo gone >/var/tmp/gone")
         .unwrap();
-    let off = vm::power_off(&mut node).unwrap();
+    let off = vm::reboot(&mut node).unwrap();
     drop(node);
-    eprintln!("off in {off:.0} s, the baseline in {baseline_off:.0} s");
+    eprintln!("down for the reboot in {off:.0} s, the baseline in {baseline_off:.0} s");
     assert!(off < baseline_off + 15.0);
 
     let (mut node, _) = vm::boot(&site, &spec).unwrap();
@@ -97,13 +97,13 @@ fn our_root_works_on_the_older_kernel_with_two_nodes() {
         return;
     }
     let _turn = turn().unwrap();
-    let site = Site::new("two").unwrap();
+    let mut site = Site::new("two").unwrap();
     let mut spec = Spec::new(1, Mode::Overlay);
     (spec.kernel, spec.nfs) = (Kernel::V6_1, Nfs::V41);
     let (mut node, baseline) = vm::boot(&site, &spec).unwrap();
     assert!(baseline.calls > 1000, "{baseline:?}");
     vm::works_as_a_machine(&mut node).unwrap();
-    vm::power_off(&mut node).unwrap();
+    let baseline_off = vm::power_off(&mut node).unwrap();
     drop(node);
     let edited = site.image().join("usr/share/edited");
     fs::write(&edited, "as it was\n").unwrap();
@@ -154,6 +154,17 @@ fn our_root_works_on_the_older_kernel_with_two_nodes() {
     for (node, _) in &mut running {
         let name = node.name().to_owned();
         vm::checks(node, &[("cat /var/lib/kept/name", &name)]).unwrap();
-        vm::power_off(node).unwrap();
     }
+    // The second goes down when the server of its persistent files is gone already.
+    for (number, (node, _)) in running.iter_mut().enumerate() {
+        if number == 1 {
+            node.check("echo more >>/var/lib/kept/name").unwrap();
+            site.state_server().plug(false).unwrap();
+        }
+        let off = vm::power_off(node).unwrap();
+        eprintln!("off in {off:.0} s, the baseline in {baseline_off:.0} s");
+        assert!(off < baseline_off + 15.0);
+    }
+    let kept = site.state().join("n02/var/lib/kept/name");
+    assert_eq!(fs::read_to_string(kept).unwrap(), "n02\nmore\n");
 }

@@ -182,11 +182,24 @@ pub fn boot(site: &Site, spec: &Spec) -> Result<(Node, Boot)> {
 pub fn power_off(node: &mut Node) -> Result<f64> {
     let start = Instant::now();
     let console = node.power_off()?;
-    let said = console.split_once("shutdown-probe: poweroff");
+    worked_to_the_end(node, "poweroff", &console)?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// The same for a reboot. The machine is off then, where it would start again.
+pub fn reboot(node: &mut Node) -> Result<f64> {
+    let start = Instant::now();
+    let console = node.reboot()?;
+    worked_to_the_end(node, "reboot", &console)?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn worked_to_the_end(node: &Node, how: &str, console: &str) -> Result<()> {
+    let said = console.split_once(&format!("shutdown-probe: {how}"));
     let said = said.and_then(|(_, rest)| rest.split_once("shutdown-probe: end"));
     let Some((probe, _)) = said else {
         anyhow::bail!(
-            "the probe at the end of the shutdown did not finish\n{}",
+            "the probe at the end of the {how} did not finish\n{}",
             node.console().tail()
         );
     };
@@ -199,7 +212,7 @@ pub fn power_off(node: &mut Node) -> Result<f64> {
         .unwrap_or(0);
     ensure!(
         programs > 100,
-        "/ does not work at the end of the shutdown: {probe}"
+        "/ does not work at the end of the {how}: {probe}"
     );
-    Ok(start.elapsed().as_secs_f64())
+    Ok(())
 }
