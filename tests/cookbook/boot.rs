@@ -59,6 +59,8 @@ pub fn power_on(book: &mut Book, number: u8, tftp: PathBuf, console: &str) -> Re
             file: "pxelinux.0".to_owned(),
         },
         memory: 1024,
+        disk: None,
+        forward: Vec::new(),
         lease: Some(Lease {
             name: name.clone(),
             address: Ipv4Addr::new(10, 0, 1 + number, 15),

@@ -13,7 +13,7 @@ const MORE: &str = "\"ALL\",\"/var/lib/kept/\",\"persistent\",,\n\
     \"ALL\",\"/etc/kept.conf\",\"persistent\",,\n";
 
 fn table() -> String {
-    format!("{}{MORE}", vm::TABLE)
+    format!("{}{MORE}{}", vm::TABLE, vm::units::ROWS)
 }
 
 #[test]
@@ -24,6 +24,7 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
     let _turn = turn().unwrap();
     let site = Site::new("fuse").unwrap();
     fs::write(site.image().join("etc/kept.conf"), "from the image\n").unwrap();
+    vm::units::install(&site).unwrap();
     let (mut node, baseline) = vm::boot(&site, &Spec::new(1, Mode::Overlay)).unwrap();
     let baseline_off = vm::reboot(&mut node).unwrap();
     drop(node);
@@ -42,6 +43,7 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
     assert!(server.asked().iter().any(|command| command == "litefile"));
     vm::works_as_a_machine(&mut node).unwrap();
     vm::is_ours(&mut node).unwrap();
+    vm::units::work(&mut node).unwrap();
     vm::cron_ran(&mut node).unwrap();
 
     // The server's edits show.

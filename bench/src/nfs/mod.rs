@@ -95,7 +95,7 @@ fn about(args: &Args, modes: &[&Mode]) -> Vec<String> {
         format!(
             "boot: everything from the kernel's start until systemd says that it is finished. work: python imports, package \
              queries, 50 log lines, reading all of /etc, listing, two ssh logins. policy paths: 1,000 accesses to volatile \
-             paths of the table within ten seconds. idle: {} s with cron and syslog running.",
+             paths of the table within ten seconds, and the same once more. idle: {} s with cron and syslog running.",
             args.idle
         ),
         "tmpfs: what the mode itself keeps in RAM at multi-user; /run and /dev/shm of the system are not in it.".to_owned(),

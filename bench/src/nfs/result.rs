@@ -38,7 +38,7 @@ pub struct Run {
 /// A stretch of a node's life.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Phase {
-    /// `boot`, `work`, `policy paths`, `idle`.
+    /// `boot`, `work`, `policy paths`, `policy paths again`, `idle`.
     pub name: String,
     /// NFS traffic.
     pub traffic: Traffic,

@@ -26,14 +26,23 @@ const MODULES: [&str; 6] = [
 /// # Errors
 /// When the kernel has not these modules, or a program of this machine is missing.
 pub fn overlay(kernel: &Files, work: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(work)?;
+    fs::write(work.join("init"), INIT)?;
+    fs::set_permissions(work.join("init"), fs::Permissions::from_mode(0o755))?;
+    pack(kernel, &MODULES, work, to)
+}
+
+/// Adds busybox and these modules, in `modules` in their order, to the tree `work` with its `init`, and packs it.
+///
+/// # Errors
+/// When the kernel has not these modules, or a program of this machine is missing.
+pub fn pack(kernel: &Files, wanted: &[&str], work: &Path, to: &Path) -> Result<()> {
     for dir in ["bin", "modules"] {
         fs::create_dir_all(work.join(dir))?;
     }
     fs::copy("/bin/busybox", work.join("bin/busybox"))
         .context("busybox (package busybox-static)")?;
-    fs::write(work.join("init"), INIT)?;
-    fs::set_permissions(work.join("init"), fs::Permissions::from_mode(0o755))?;
-    for (number, module) in modules(kernel)?.iter().enumerate() {
+    for (number, module) in modules(kernel, wanted)?.iter().enumerate() {
         let name = module.file_stem().context("a module without a name")?;
         let plain = work.join(format!(
             "modules/{number:02}-{}",
@@ -62,9 +71,9 @@ pub fn overlay(kernel: &Files, work: &Path, to: &Path) -> Result<()> {
 }
 
 /// Module files in the order in which they have to be loaded.
-fn modules(kernel: &Files) -> Result<Vec<PathBuf>> {
+fn modules(kernel: &Files, wanted: &[&str]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for module in MODULES {
+    for module in wanted {
         let depends = Cmd::new("modprobe")
             .args(["-S", &kernel.release, "--show-depends", "-d"])
             .arg(&kernel.root)

@@ -3,7 +3,7 @@
 //! # The model
 //!
 //! A [`site::Site`] is a small data centre in one network namespace ([`cage::Cage`]) that has loopback alone: no packet
-//! leaves. In it run NFS servers ([`nfs::NfsServer`]), a management server per node ([`xcatd::Xcatd`]) and QEMU.
+//! leaves. In it run NFS servers ([`nfs::NfsServer`], and the kernel's in a machine of its own, [`nfsd::Nfsd`]), a management server per node ([`xcatd::Xcatd`]) and QEMU.
 //! Each server has an address of its own, so that one of them can be down. Guests reach them through QEMU's user
 //! network, and have no other way out. A server sees a guest under the address that the guest called, which is why
 //! each node has a management address of its own.
@@ -28,6 +28,7 @@ pub mod kernel;
 pub mod manage;
 pub mod mountstats;
 pub mod nfs;
+pub mod nfsd;
 pub mod node;
 pub mod packages;
 pub mod qemu;

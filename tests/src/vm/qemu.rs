@@ -1,6 +1,7 @@
 //! One virtual machine: a QEMU process inside a cage.
 //!
-//! It emulates the processor, has one of them, a network card on QEMU's user network, and no disk.
+//! It emulates the processor, has one of them, a network card on QEMU's user network, and no disk if it
+//! is a node.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
@@ -56,6 +57,10 @@ pub struct Machine {
     pub memory: u32,
     /// What DHCP tells it.
     pub lease: Option<Lease>,
+    /// A disk of its own; nodes have none.
+    pub disk: Option<PathBuf>,
+    /// Addresses and TCP ports of the cage that lead to the same port of the machine.
+    pub forward: Vec<(std::net::Ipv4Addr, u16)>,
 }
 
 impl Machine {
@@ -80,6 +85,9 @@ impl Machine {
             let [a, b, c, _] = address.octets();
             let told = format!(",hostname={name},net={a}.{b}.{c}.0/24,dhcpstart={address}");
             network.push_str(&told);
+        }
+        for (address, port) in &self.forward {
+            network.push_str(&format!(",hostfwd=tcp:{address}:{port}-:{port}"));
         }
         let mut card = format!("virtio-net-pci,netdev=n0,mac={}", self.mac());
         let start = match &self.start {
@@ -130,6 +138,10 @@ impl Machine {
             ("-device", card),
         ] {
             args.extend([option.to_owned(), value]);
+        }
+        if let Some(disk) = &self.disk {
+            let drive = format!("file={},format=raw,if=virtio", disk.display());
+            args.extend(["-drive".to_owned(), drive]);
         }
         args.extend(start);
         args
@@ -278,6 +290,8 @@ mod tests {
             start,
             memory: 512,
             lease: None,
+            disk: None,
+            forward: Vec::new(),
         };
         let args = |machine: &Machine| machine.args(Path::new("/c"), Path::new("/s")).join(" ");
         let direct = args(&machine(Start::Direct {
@@ -310,6 +324,8 @@ mod tests {
                 name: "n01".into(),
                 address: [10, 0, 3, 15].into(),
             }),
+            disk: None,
+            forward: Vec::new(),
         };
         let args = machine.args(Path::new("/c"), Path::new("/s")).join(" ");
         let told = ",hostname=n01,net=10.0.3.0/24,dhcpstart=10.0.3.15,tftp=/t,bootfile=f ";

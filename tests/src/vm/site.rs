@@ -299,6 +299,8 @@ impl Site {
             start,
             memory: spec.memory,
             lease: None,
+            disk: None,
+            forward: Vec::new(),
         };
         let dir = self.dir.path().join(spec.name());
         let node = Node::switch_on(&self.cage, &spec.name(), machine, &dir)?;
