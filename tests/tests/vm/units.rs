@@ -39,15 +39,15 @@ pub fn install(site: &Site) -> Result<()> {
 /// The metrics of the node's root are given out; a management server starts, answers and stops, under its unit's rules.
 pub fn work(node: &mut Node) -> Result<()> {
     let metrics = "python3 -c \"import urllib.request as u
-print(u.urlopen('http://127.0.0.1:9323/metrics').read().decode())\"";
+print(u.urlopen('http://127.0.0.1:9323/metrics').read().decode())\" | grep '^statelitefs_generation{'";
     let health = "python3 -c \"import ssl, urllib.request as u
 c = ssl.create_default_context(cafile='/etc/statelite/ca/ca.pem')
-print(u.urlopen('https://$(hostname):3443/v1/health', context=c).read().decode())\" 2>&1";
+print(u.urlopen('https://127.0.0.1:3443/v1/health', context=c).read().decode())\" 2>&1";
     let stopped = "systemctl stop statelite; systemctl show -P Result statelite";
     super::checks(
         node,
         &[
-            (metrics, "~statelitefs_generation 1"),
+            (metrics, "statelitefs_generation{mountpoint=\"/\"} 1"),
             (
                 "systemctl start statelite && systemctl is-active statelite || journalctl -b --no-pager -u statelite",
                 "active",
