@@ -126,8 +126,18 @@ fn a_node_starts_through_pxelinux_with_what_the_management_side_made() {
     let nodeset = management.cmd("nodeset").args([&spec.name(), &osimage]);
     nodeset.check().unwrap();
 
+    // It waits while the policy table lets no node ask, and goes on when the rows are there again.
+    let policy = management.cmd("tabdump").arg("policy").check().unwrap();
+    let header = policy.stdout.lines().next().unwrap_or_default();
+    management.restore("policy", header).unwrap();
     let file = "pxelinux.0".to_owned();
     let mut node = site.switch_on(&spec, Start::Pxe { tftp, file }).unwrap();
+    node.wait_console(
+        "the policy table does not let this node ask for litefile and litetree",
+        BOOT,
+    )
+    .unwrap();
+    management.restore("policy", &policy.stdout).unwrap();
     node.wait_shell(BOOT).unwrap();
     node.wait_running().unwrap();
     let bootif = format!("~BOOTIF=01-{}", mac.replace(':', "-"));
