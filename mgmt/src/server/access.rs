@@ -7,7 +7,7 @@
 use crate::noderange;
 use crate::tables::schema::POLICY;
 use crate::tables::{Row, Site};
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 
 /// A request as the table sees it.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +62,7 @@ fn priority(row: &Row) -> f64 {
 }
 
 /// `allow`, `accept` and `trusted` permit; blank and anything else does not.
-fn allows(row: &Row) -> bool {
+pub(crate) fn allows(row: &Row) -> bool {
     let rule = row.get(&POLICY, "rule").unwrap_or_default().trim();
     ["allow", "accept", "trusted"]
         .iter()
@@ -101,8 +101,7 @@ fn matches(site: &Site, row: &Row, question: &Question<'_>, allows: bool) -> boo
         }
     }) && open(cell("parameters"), |pattern| {
         let text = question.args.join(" ");
-        let regex = RegexBuilder::new(pattern).size_limit(1 << 20).build();
-        regex.map_or(!allows, |regex| regex.is_match(&text))
+        arguments(pattern).map_or(!allows, |regex| regex.is_match(&text))
     }) && open(cell("time"), |time| {
         within(time, question.minute).unwrap_or(!allows)
     })
@@ -113,20 +112,28 @@ fn open(cell: &str, test: impl FnOnce(&str) -> bool) -> bool {
     cell.is_empty() || cell == "*" || test(cell)
 }
 
+/// The expression that a request's arguments must match.
+pub(crate) fn arguments(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(1 << 20).build()
+}
+
+/// The ranges of `HH:MM-HH:MM[,...]` in minutes from midnight; `None` when the text is something else.
+pub(crate) fn times(text: &str) -> Option<Vec<(u16, u16)>> {
+    let range = |range: &str| {
+        let (from, to) = range.split_once('-')?;
+        Some((clock(from)?, clock(to)?))
+    };
+    text.split(',').map(range).collect()
+}
+
 /// Whether a minute of the day lies in `HH:MM-HH:MM[,...]`; the end does not belong to it, and a range may pass
 /// midnight. `None` when the text is something else.
 fn within(text: &str, minute: u16) -> Option<bool> {
-    let mut inside = false;
-    for range in text.split(',') {
-        let (from, to) = range.split_once('-')?;
-        let (from, to) = (clock(from)?, clock(to)?);
-        inside |= if from <= to {
-            (from..to).contains(&minute)
-        } else {
-            minute >= from || minute < to
-        };
-    }
-    Some(inside)
+    let inside = |(from, to): &(u16, u16)| match from <= to {
+        true => (*from..*to).contains(&minute),
+        false => minute >= *from || minute < *to,
+    };
+    Some(times(text)?.iter().any(inside))
 }
 
 fn clock(text: &str) -> Option<u16> {

@@ -17,7 +17,8 @@
 //! | [`groups`] | the nodegroup table |
 //! | [`boot`] | values that reach boot files |
 //! | [`regexes`] | substitution values |
-//! | [`settings`] | site and policy |
+//! | [`policy`] | the policy table |
+//! | [`settings`] | the site table |
 
 mod boot;
 mod facts;
@@ -28,6 +29,7 @@ mod keys;
 mod litefile;
 mod nesting;
 mod nodes;
+mod policy;
 mod priorities;
 mod regexes;
 mod rules;

@@ -2,7 +2,7 @@
 
 use super::finding::Severity::{self, Refusal, Warning as Odd};
 use super::{
-    Facts, Sink, boot, groups, images, keys, litefile, nesting, nodes, priorities, regexes,
+    Facts, Sink, boot, groups, images, keys, litefile, nesting, nodes, policy, priorities, regexes,
     settings, sources, wire,
 };
 
@@ -230,12 +230,17 @@ pub const RULES: &[Rule] = &[
     refuse(
         "policy-rule",
         "an unknown word in policy.rule",
-        settings::policy_rule,
+        policy::rule,
+    ),
+    refuse(
+        "policy-cell",
+        "a policy cell that no request, or every request, matches by mistake",
+        policy::cells,
     ),
     warn(
         "policy-denies",
         "a policy table that lets no node ask what nodes ask",
-        settings::unanswered,
+        policy::unanswered,
     ),
     never(
         "setting",

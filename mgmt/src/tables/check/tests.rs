@@ -6,6 +6,7 @@ use crate::tables::csv;
 use crate::tables::schema;
 use std::collections::BTreeSet;
 
+mod policy;
 mod told;
 
 /// A site in which nothing is wrong.
@@ -447,13 +448,6 @@ const CASES: &[Case] = &[
          the node's name: write /gpfs/state",
     ),
     (
-        "policy-rule",
-        Refusal,
-        "policy: priority,rule\n1,alow",
-        "policy: row 1 (\"1\"): column rule: unknown word \"alow\": xCAT denies then (known: allow accept trusted trust \
-         deny)",
-    ),
-    (
         "setting",
         Refusal,
         "site: key,value\nstatelitedialect,2011",
@@ -475,7 +469,7 @@ const CASES: &[Case] = &[
 
 #[test]
 fn every_rule_says_row_column_and_reason() {
-    let cases = || CASES.iter().chain(told::CASES);
+    let cases = || CASES.iter().chain(told::CASES).chain(policy::CASES);
     for (rule, severity, table, message) in cases() {
         let name = table.split_once(':').unwrap().0;
         // The good site without its own rows of that table, so that rows count from 1.

@@ -43,36 +43,4 @@ pub(super) const CASES: &[Case] = &[
         "statelite: row 1 (\"n2\"): column statemnt: $nodepos.u: n2 has no value: the server is unknown, and they get no \
          rows at all",
     ),
-    (
-        "policy-denies",
-        Odd,
-        "policy: priority,commands,rule\n1,litetree,allow",
-        LITEFILE_DENIED,
-    ),
-    (
-        "policy-denies",
-        Odd,
-        // Only who has a certificate is let in; the rest is denied before it is allowed.
-        "policy: priority,name,commands,rule\n1,*,,allow\n5,,litefile,allow\n4,,,deny\n2,,litetree,allow",
-        LITEFILE_DENIED,
-    ),
 ];
-
-const LITEFILE_DENIED: &str = "policy: no row lets nodes ask \"litefile\": every node is denied. xCAT has the row \
-                               priority=4.7 commands=litefile rule=allow";
-
-#[test]
-fn a_row_for_some_nodes_lets_nodes_ask() {
-    for rows in [
-        "priority,commands,noderange,rule\n1,,rack1,deny\n2,\"litetree, litefile\",,accept",
-        "priority,host,commands,rule\n1,n1,*,Trusted",
-    ] {
-        let report = super::check(&super::site(&[
-            "litefile: image,file\nALL,/a",
-            "litetree: priority,directory\n1,s:/a",
-            &format!("policy: {rows}"),
-        ]));
-        let denied = report.findings.iter().any(|f| f.rule == "policy-denies");
-        assert!(!denied, "{rows}: {report}");
-    }
-}
