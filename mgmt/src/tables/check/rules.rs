@@ -160,7 +160,7 @@ pub const RULES: &[Rule] = &[
     ),
     warn(
         "unset-setting",
-        "a variable of a site setting that is not set",
+        "a variable of a site setting that is not set; refused where the row is an error by it",
         sources::unset,
     ),
     warn(

@@ -117,14 +117,31 @@ pub(super) fn variable(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     }
 }
 
+/// Whether a row is an error without the variable: it is a part of the server, or of a command.
+fn needed(value: &str, variable: (&str, &str)) -> bool {
+    let has = |text: &str| variables(text).any(|found| found == variable);
+    let commands = value.split("#CMD=").skip(1);
+    let mut commands = commands.filter_map(|text| text.split('#').next());
+    let text = without_commands(value).unwrap_or_default();
+    commands.any(has) || text.split_once(':').is_some_and(|(server, _)| has(server))
+}
+
 pub(super) fn unset(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     for (table, column, row, value) in sources(facts) {
-        for (_, key) in variables(value).filter(|(named, _)| *named == SITE.name) {
-            if facts.site.setting(key).is_none() {
-                let reason =
-                    format_args!("$site.{key} is not set in the site table: it becomes UNDEFINED");
-                sink.report(table, row, column, reason);
+        for variable in variables(value).filter(|(named, _)| *named == SITE.name) {
+            let (_, key) = variable;
+            if facts.site.setting(key).is_some() {
+                continue;
             }
+            let (severity, becomes) = match needed(value, variable) {
+                true => (
+                    Severity::Refusal,
+                    "the server or command is unknown, and every node it is for gets an error in place of its rows",
+                ),
+                false => (sink.rule.severity, "it becomes UNDEFINED"),
+            };
+            let reason = format_args!("$site.{key} is not set in the site table: {becomes}");
+            sink.report_as(severity, table, row, column, reason);
         }
     }
 }
@@ -184,9 +201,8 @@ pub(super) fn valueless(facts: &Facts<'_>, sink: &mut Sink<'_>) {
             0 => " has".to_owned(),
             more => format!(" and {more} more have"),
         };
-        let server = value.split_once(':').map_or("", |(server, _)| server);
-        let becomes = match server.contains(&format!("${name}")) {
-            true => "the server is unknown, and they get no rows at all",
+        let becomes = match needed(value, (named, wanted)) {
+            true => "the server or command is unknown, and they get no rows at all",
             false => "it becomes UNDEFINED",
         };
         let reason = format_args!("${name}: {first}{more} no value: {becomes}");

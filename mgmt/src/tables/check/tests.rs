@@ -282,12 +282,6 @@ const CASES: &[Case] = &[
         "litetree: row 1 (\"1\"): column directory: $osimage.groups: the rows of the table osimage are not about nodes",
     ),
     (
-        "unset-setting",
-        Odd,
-        "litetree: priority,directory\n1,s:/$site.nothing",
-        "litetree: row 1 (\"1\"): column directory: $site.nothing is not set in the site table: it becomes UNDEFINED",
-    ),
-    (
         "mntopts",
         Refusal,
         "statelite: node,statemnt,mntopts\nall,s:/a,\"soft, tcp\"",

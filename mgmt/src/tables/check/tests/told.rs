@@ -40,7 +40,41 @@ pub(super) const CASES: &[Case] = &[
         "no-value",
         Odd,
         "statelite: node,statemnt\nn2,$nodepos.u:/state",
-        "statelite: row 1 (\"n2\"): column statemnt: $nodepos.u: n2 has no value: the server is unknown, and they get no \
+        "statelite: row 1 (\"n2\"): column statemnt: $nodepos.u: n2 has no value: the server or command is unknown, and they get no \
          rows at all",
+    ),
+    (
+        "no-value",
+        Odd,
+        "litetree: priority,directory\n1,s:/#CMD=echo $nodepos.u#",
+        "litetree: row 1 (\"1\"): column directory: $nodepos.u: n1 and 1 more have no value: the server or command is \
+         unknown, and they get no rows at all",
+    ),
+    (
+        "unset-setting",
+        Odd,
+        "litetree: priority,directory\n1,s:/$site.nothing",
+        "litetree: row 1 (\"1\"): column directory: $site.nothing is not set in the site table: it becomes UNDEFINED",
+    ),
+    (
+        "unset-setting",
+        Refusal,
+        "litetree: priority,directory\n1,$site.nothing:/a",
+        "litetree: row 1 (\"1\"): column directory: $site.nothing is not set in the site table: the server or command is \
+         unknown, and every node it is for gets an error in place of its rows",
+    ),
+    (
+        "unset-setting",
+        Refusal,
+        "statelite: node,statemnt\nall,x$site.nothing:/a",
+        "statelite: row 1 (\"all\"): column statemnt: $site.nothing is not set in the site table: the server or command is \
+         unknown, and every node it is for gets an error in place of its rows",
+    ),
+    (
+        "unset-setting",
+        Refusal,
+        "litetree: priority,directory\n1,s:/#CMD=echo $site.nothing#",
+        "litetree: row 1 (\"1\"): column directory: $site.nothing is not set in the site table: the server or command is \
+         unknown, and every node it is for gets an error in place of its rows",
     ),
 ];
