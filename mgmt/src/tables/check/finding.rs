@@ -4,7 +4,6 @@ use crate::tables::row::place;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
-use std::hash::Hash;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -35,17 +34,67 @@ pub struct Finding {
     pub column: Option<&'static str>,
     /// What is wrong, and what would be allowed.
     pub reason: String,
+    /// When the value is wrong for some nodes: each of them, and why. The reason is made from these.
+    #[serde(skip)]
+    pub(super) nodes: Vec<String>,
 }
 
 /// A finding that did not stop a change.
 pub type Warning = Finding;
 
 impl Finding {
-    /// What it says about which row, wherever in the table that is.
-    fn content(&self) -> impl Hash + Eq + use<> {
-        let place = (self.rule, self.table, self.column, self.severity);
-        (place, self.key.clone(), self.reason.clone())
+    /// One thing that it says about its row.
+    fn content(&self, reason: &str) -> Content {
+        Content {
+            rule: self.rule,
+            table: self.table,
+            column: self.column,
+            severity: self.severity,
+            key: self.key.clone(),
+            reason: reason.to_owned(),
+        }
     }
+
+    /// All that it says.
+    fn contents(&self) -> Vec<Content> {
+        match self.nodes.is_empty() {
+            true => vec![self.content(&self.reason)],
+            false => self.nodes.iter().map(|node| self.content(node)).collect(),
+        }
+    }
+
+    /// What of it is not known, if anything is.
+    fn without(mut self, known: &HashSet<Content>) -> Option<Self> {
+        if self.nodes.is_empty() {
+            return (!known.contains(&self.content(&self.reason))).then_some(self);
+        }
+        let mut nodes = std::mem::take(&mut self.nodes);
+        nodes.retain(|node| !known.contains(&self.content(node)));
+        self.reason = of_nodes(&nodes)?;
+        self.nodes = nodes;
+        Some(self)
+    }
+}
+
+/// What a finding says about which row, wherever in the table that is.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Content {
+    rule: &'static str,
+    table: &'static str,
+    column: Option<&'static str>,
+    severity: Severity,
+    key: Vec<String>,
+    reason: String,
+}
+
+/// The reason of a finding about nodes: the first of them, and how many more there are.
+pub(super) fn of_nodes(nodes: &[String]) -> Option<String> {
+    let (first, more) = nodes.split_first()?;
+    Some(match more.len() {
+        0 => first.clone(),
+        1 => format!("{first} (and one more node)"),
+        more => format!("{first} (and {more} more nodes)"),
+    })
 }
 
 impl fmt::Display for Finding {
@@ -84,9 +133,9 @@ impl Report {
     /// Only what `before` did not have.
     #[must_use]
     pub fn new_since(self, before: &Self) -> Self {
-        let known: HashSet<_> = before.findings.iter().map(Finding::content).collect();
+        let known: HashSet<_> = before.findings.iter().flat_map(Finding::contents).collect();
         let findings = self.findings.into_iter();
-        let new = findings.filter(|finding| !known.contains(&finding.content()));
+        let new = findings.filter_map(|finding| finding.without(&known));
         Self {
             findings: new.collect(),
         }

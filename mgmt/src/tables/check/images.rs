@@ -54,15 +54,20 @@ pub(super) fn blank(facts: &Facts<'_>, sink: &mut Sink<'_>) {
 
 pub(super) fn provmethod(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     for (row, name) in facts.values(&NODETYPE, "provmethod") {
-        let regex = name.starts_with(['|', '/']);
-        if !regex && !METHODS.contains(&name) && !facts.has_image(name) {
-            let reason = format_args!(
-                "no osimage \"{name}\" (else it is one of: {})",
-                METHODS.join(" ")
-            );
+        if !name.starts_with(['|', '/'])
+            && let Some(reason) = no_method(facts, name)
+        {
             sink.report(&NODETYPE, row, "provmethod", reason);
         }
     }
+}
+
+pub(super) fn no_method(facts: &Facts<'_>, name: &str) -> Option<String> {
+    let reason = || {
+        let known = METHODS.join(" ");
+        format!("no osimage \"{name}\" (else it is one of: {known})")
+    };
+    (!METHODS.contains(&name) && !facts.has_image(name)).then(reason)
 }
 
 pub(super) fn groups(facts: &Facts<'_>, sink: &mut Sink<'_>) {

@@ -17,10 +17,12 @@
 //! | [`groups`] | the nodegroup table |
 //! | [`boot`] | values that reach boot files |
 //! | [`regexes`] | substitution values |
+//! | [`computed`] | what they give for nodes |
 //! | [`policy`] | the policy table |
 //! | [`settings`] | the site table |
 
 mod boot;
+mod computed;
 mod facts;
 mod finding;
 mod groups;
@@ -41,7 +43,7 @@ use facts::Facts;
 pub use finding::{Finding, Report, Severity, Warning};
 pub use rules::{RULES, Rule};
 
-use super::schema::TABLES;
+use super::schema::{self, TABLES};
 use super::{Row, Site, Table};
 use std::collections::HashSet;
 
@@ -75,6 +77,7 @@ impl Sink<'_> {
             key: Vec::new(),
             column: None,
             reason: reason.to_string(),
+            nodes: Vec::new(),
         });
     }
 
@@ -95,7 +98,26 @@ impl Sink<'_> {
             key: row.key(table).into_iter().map(str::to_owned).collect(),
             column: Some(column),
             reason: reason.to_string(),
+            nodes: Vec::new(),
         });
+    }
+
+    /// Reports what a row does to nodes, each with what is wrong.
+    fn report_nodes(
+        &mut self,
+        table: &'static Table,
+        row: (usize, &Row),
+        column: &'static str,
+        nodes: Vec<String>,
+    ) {
+        if let Some(reason) = finding::of_nodes(&nodes) {
+            self.report(table, row, column, reason);
+            if let Some(finding) = self.findings.last_mut() {
+                finding.nodes = nodes;
+                // What no rule for literal values there lets in.
+                finding.forceable &= table.name != schema::STATELITE.name;
+            }
+        }
     }
 }
 

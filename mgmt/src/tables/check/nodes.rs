@@ -50,21 +50,35 @@ pub(super) fn unknown(facts: &Facts<'_>, sink: &mut Sink<'_>) {
 
 pub(super) fn netboot(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     for (row, name) in facts.values(&NODERES, "netboot") {
-        if loader::find(name).is_none() && !name.starts_with(['|', '/']) {
-            let known = loader::known();
-            let reason = format_args!("unknown boot loader \"{name}\" (known: {known})");
+        if !name.starts_with(['|', '/'])
+            && let Some(reason) = no_loader(name)
+        {
             sink.report(&NODERES, row, "netboot", reason);
         }
     }
 }
 
+pub(super) fn no_loader(name: &str) -> Option<String> {
+    let reason = || {
+        let known = loader::known();
+        format!("unknown boot loader \"{name}\" (known: {known})")
+    };
+    loader::find(name).is_none().then(reason)
+}
+
 pub(super) fn address(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     for (row, text) in facts.values(&HOSTS, "ip") {
-        if !text.starts_with(['|', '/']) && text.parse::<IpAddr>().is_err() {
-            let reason = format_args!("\"{text}\" is no IP address");
+        if !text.starts_with(['|', '/'])
+            && let Some(reason) = no_address(text)
+        {
             sink.report(&HOSTS, row, "ip", reason);
         }
     }
+}
+
+pub(super) fn no_address(text: &str) -> Option<String> {
+    let bad = text.parse::<IpAddr>().is_err();
+    bad.then(|| format!("\"{text}\" is no IP address"))
 }
 
 /// The server tells nodes by their addresses.

@@ -2,8 +2,8 @@
 
 use super::finding::Severity::{self, Refusal, Warning as Odd};
 use super::{
-    Facts, Sink, boot, groups, images, keys, litefile, nesting, nodes, policy, priorities, regexes,
-    settings, sources, wire,
+    Facts, Sink, boot, computed, groups, images, keys, litefile, nesting, nodes, policy,
+    priorities, regexes, settings, sources, wire,
 };
 
 /// One thing that is checked.
@@ -221,6 +221,11 @@ pub const RULES: &[Rule] = &[
         "regex",
         "a substitution that does not compile",
         regexes::compile,
+    ),
+    refuse(
+        "computed-value",
+        "a substitution that gives a node a value it cannot have",
+        computed::value,
     ),
     warn(
         "regex-path",

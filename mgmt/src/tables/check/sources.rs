@@ -43,15 +43,19 @@ pub(super) fn without_commands(value: &str) -> Option<String> {
 
 pub(super) fn source(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     for (table, column, row, value) in sources(facts) {
-        let Some(text) = without_commands(value) else {
-            continue;
-        };
-        if text.contains("#CMD") {
-            sink.report(table, row, column, "a command is written #CMD=...#");
-        } else if let Err(error) = Template::parse(&text) {
-            sink.report(table, row, column, error);
+        if let Some(reason) = no_source(value) {
+            sink.report(table, row, column, reason);
         }
     }
+}
+
+pub(super) fn no_source(value: &str) -> Option<String> {
+    let text = without_commands(value)?;
+    if text.contains("#CMD") {
+        return Some("a command is written #CMD=...#".to_owned());
+    }
+    let error = Template::parse(&text).err()?;
+    Some(error.to_string())
 }
 
 /// xCAT never mounts such an entry. In FUSE mode it is a directory of the node itself.
@@ -213,12 +217,16 @@ pub(super) fn valueless(facts: &Facts<'_>, sink: &mut Sink<'_>) {
 pub(super) fn mntopts(facts: &Facts<'_>, sink: &mut Sink<'_>) {
     for table in [&LITETREE, &STATELITE] {
         for (row, value) in facts.values(table, "mntopts") {
-            if value.contains(|c: char| c.is_whitespace() || c.is_control()) {
-                let reason = "mount options are separated by commas, without whitespace";
+            if let Some(reason) = no_options(value) {
                 sink.report(table, row, "mntopts", reason);
             }
         }
     }
+}
+
+pub(super) fn no_options(value: &str) -> Option<&'static str> {
+    let bad = value.contains(|c: char| c.is_whitespace() || c.is_control());
+    bad.then_some("mount options are separated by commas, without whitespace")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::tables::csv;
 use crate::tables::schema;
 use std::collections::BTreeSet;
 
+mod computed;
 mod policy;
 mod told;
 
@@ -463,7 +464,13 @@ const CASES: &[Case] = &[
 
 #[test]
 fn every_rule_says_row_column_and_reason() {
-    let cases = || CASES.iter().chain(told::CASES).chain(policy::CASES);
+    let cases = || {
+        CASES
+            .iter()
+            .chain(told::CASES)
+            .chain(policy::CASES)
+            .chain(computed::CASES)
+    };
     for (rule, severity, table, message) in cases() {
         let name = table.split_once(':').unwrap().0;
         // The good site without its own rows of that table, so that rows count from 1.
