@@ -320,14 +320,10 @@ fn arguments_that_a_nodes_loader_takes_as_its_own_are_refused_when_they_are_set(
         assert!(loader(netboot).0);
         let (taken, said) = set(bad);
         let wanted = format!(
-            "linuximage: row 1 (\"{name}\"): column addkcmdline: \"{}\": ",
+            "linuximage: row 1 (\"{name}\"): column addkcmdline: for n01, which boots by {netboot}: \"{}\": ",
             bad.escape_debug()
         );
         assert!(!taken && said.contains(&wanted), "{netboot}: {said}");
-        assert!(
-            said.contains(&format!("(n01 boots it by {netboot})")),
-            "{said}"
-        );
         assert_eq!(set(good), (true, String::new()), "{netboot}");
         // pxelinux takes all of it; then the loader is what is refused.
         assert!(loader("pxe").0);
@@ -336,4 +332,29 @@ fn arguments_that_a_nodes_loader_takes_as_its_own_are_refused_when_they_are_set(
         assert!(!taken && said.contains(&wanted), "{netboot}: {said}");
         assert!(set("quiet").0);
     }
+}
+
+#[test]
+fn mount_options_that_a_nodes_loader_takes_as_its_own_are_refused_when_they_are_set() {
+    let world = World::current();
+    let db = store(&world);
+    let run = |words: &[&str]| {
+        let done = run(&db, words);
+        (done.status.success(), text(&done.stderr))
+    };
+    assert!(run(&["nodech", "n01", "noderes.netboot=grub2"]).0);
+    let options = "statelite.mntopts=soft;reboot";
+    let (taken, said) = run(&["chtab", "node=n01", options]);
+    let wanted = "column mntopts: for n01, which boots by grub2: \"soft;reboot\": GRUB takes ";
+    assert!(!taken && said.contains(wanted), "{said}");
+    let good = [
+        "chtab",
+        "node=n01",
+        "statelite.statemnt=s:/state",
+        "statelite.mntopts=soft",
+    ];
+    let (taken, said) = run(&good);
+    assert!(taken, "{said}");
+    let (taken, said) = run(&["chtab", "--force", "node=n01", options]);
+    assert!(taken && said.contains(wanted), "{said}");
 }

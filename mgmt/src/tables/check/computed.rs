@@ -3,10 +3,11 @@
 
 use super::{Facts, Sink, images, nodes, sources};
 use crate::bootconf::check;
+use crate::tables::Row;
 use crate::tables::Table;
+use crate::tables::schema::{STATELITE, TABLES};
 use crate::tables::site::is_directory;
 use crate::tables::substitution::{Outcome, Substitution};
-use crate::tables::{Row, schema::TABLES};
 use std::collections::{BTreeMap, HashMap};
 
 /// A cell of a column.
@@ -35,7 +36,9 @@ pub(super) fn value(facts: &Facts<'_>, sink: &mut Sink<'_>) {
             };
             let served = served.get_or_insert_with(|| facts.site.nodes().map(names).collect());
             for (_, (row, wrong)) in wrong(facts, (table, column), &cells, served) {
-                sink.report_nodes(table, row, column, wrong);
+                // What no rule for literal values lets in.
+                let forceable = table.name != STATELITE.name;
+                sink.report_nodes(table, row, column, wrong, forceable);
             }
         }
     }

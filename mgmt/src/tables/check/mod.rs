@@ -15,12 +15,13 @@
 //! | [`priorities`] | the order of litetree and policy |
 //! | [`nodes`] | names of nodes, boot loaders, addresses |
 //! | [`groups`] | the nodegroup table |
-//! | [`boot`] | values that reach boot files |
+//! | [`boot`], [`arguments`] | values that reach boot files |
 //! | [`regexes`] | substitution values |
 //! | [`computed`] | what they give for nodes |
 //! | [`policy`] | the policy table |
 //! | [`settings`] | the site table |
 
+mod arguments;
 mod boot;
 mod computed;
 mod facts;
@@ -43,7 +44,7 @@ use facts::Facts;
 pub use finding::{Finding, Report, Severity, Warning};
 pub use rules::{RULES, Rule};
 
-use super::schema::{self, TABLES};
+use super::schema::TABLES;
 use super::{Row, Site, Table};
 use std::collections::HashSet;
 
@@ -102,20 +103,20 @@ impl Sink<'_> {
         });
     }
 
-    /// Reports what a row does to nodes, each with what is wrong.
+    /// Reports what a row does to nodes, each with what is wrong, and whether `--force` may override that as the rule has it.
     fn report_nodes(
         &mut self,
         table: &'static Table,
         row: (usize, &Row),
         column: &'static str,
         nodes: Vec<String>,
+        forceable: bool,
     ) {
         if let Some(reason) = finding::of_nodes(&nodes) {
             self.report(table, row, column, reason);
             if let Some(finding) = self.findings.last_mut() {
                 finding.nodes = nodes;
-                // What no rule for literal values there lets in.
-                finding.forceable &= table.name != schema::STATELITE.name;
+                finding.forceable &= forceable;
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::finding::Severity::{self, Refusal, Warning as Odd};
 use super::{
-    Facts, Sink, boot, computed, groups, images, keys, litefile, nesting, nodes, policy,
+    Facts, Sink, arguments, boot, computed, groups, images, keys, litefile, nesting, nodes, policy,
     priorities, regexes, settings, sources, wire,
 };
 
@@ -204,7 +204,7 @@ pub const RULES: &[Rule] = &[
     refuse(
         "boot-arguments",
         "kernel arguments that a node's boot loader takes as its own",
-        boot::arguments,
+        arguments::arguments,
     ),
     refuse("address", "an address that is none", nodes::address),
     warn(
