@@ -100,6 +100,10 @@ mod tests {
                 .bad()
                 .contains("No such table: sites")
         );
+        for version in ["tabdump -v", "tabdump --version"] {
+            let said = place.run(version).good();
+            assert!(said.starts_with("tabdump - statelite "), "{said}");
+        }
         // What only reads makes no tables.
         for read in [
             "tabdump policy",
