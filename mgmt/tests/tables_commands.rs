@@ -100,6 +100,24 @@ mod tests {
                 .bad()
                 .contains("No such table: sites")
         );
+        for version in ["tabdump -v", "tabdump --version"] {
+            let said = place.run(version).good();
+            assert!(said.starts_with("tabdump - statelite "), "{said}");
+        }
+        // What only reads makes no tables.
+        for read in [
+            "tabdump policy",
+            "statelite check",
+            "statelite litefile n1",
+            "statelite nodels",
+            "statelite nodeset n1 osimage",
+        ] {
+            assert!(
+                place.run(read).bad().contains("there are no tables in"),
+                "{read}"
+            );
+        }
+        place.run("chtab key=master site.value=10.0.0.1").good();
         let rows: Value = serde_json::from_str(&place.run("tabdump --json policy").good()).unwrap();
         assert_eq!(rows[0]["commands"], "litefile");
         assert_eq!(rows[0]["name"], Value::Null);
@@ -385,6 +403,7 @@ mod tests {
         for (name, text) in &files {
             place.write(name, text);
         }
+        place.run("chtab key=timezone site.value=UTC").good();
         let before = place.run("tabdump litefile").good();
         let out = place.run("statelite import --dry-run in").good();
         assert!(

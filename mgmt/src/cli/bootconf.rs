@@ -63,7 +63,7 @@ pub fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
 
 fn nodeset(context: &Context, args: &NodesetArgs) -> anyhow::Result<ExitCode> {
     let target: Target = args.state.parse()?;
-    let mut store = context.store()?;
+    let mut store = context.existing()?;
     let before = store.site()?;
     let era = args.dialect.unwrap_or_else(|| resolve::dialect(&before));
     target.in_dialect(era)?;

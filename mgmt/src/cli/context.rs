@@ -37,7 +37,7 @@ impl Context {
     pub fn new(global: Global) -> Self {
         Self { global }
     }
-    /// The store of the tables.
+    /// The store of the tables, made when it is missing: for commands that change them.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -45,11 +45,19 @@ impl Context {
         Ok(Store::open(&self.global.db)?)
     }
 
+    /// The store of tables that are there.
+    ///
+    /// # Errors
+    /// As [`Store::open_existing`].
+    pub fn existing(&self) -> anyhow::Result<Store> {
+        Ok(Store::open_existing(&self.global.db)?)
+    }
+
     /// All tables at this moment.
     ///
     /// # Errors
-    /// As [`Context::store`], and reading the database.
+    /// As [`Context::existing`], and reading the database.
     pub fn site(&self) -> anyhow::Result<Site> {
-        Ok(self.store()?.site()?)
+        Ok(self.existing()?.site()?)
     }
 }

@@ -101,6 +101,13 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
             *first = "statelite".to_owned();
         }
         args.insert(1, name.clone());
+        // As every command of xCAT answers it.
+        if let [_, _, only] = args.as_slice()
+            && matches!(only.as_str(), "-v" | "--version")
+        {
+            println!("{name} - statelite {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
     }
     let cli = Cli::parse_from(args);
     let context = Context::new(cli.global);

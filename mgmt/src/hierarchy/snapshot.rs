@@ -1,6 +1,6 @@
 //! All tables in one file: what a service node works from while the master is away.
 
-use crate::tables::schema::{TABLES, table};
+use crate::tables::schema::{PASSWD, TABLES, table};
 use crate::tables::{Row, Site};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
-    /// Takes one.
+    /// Takes one. Password hashes stay where they are: a server has no use for them.
     #[must_use]
     pub fn take(site: &Site, generation: u64, taken: u64) -> Self {
         let content = |table: &crate::tables::Table| Content {
@@ -67,6 +67,7 @@ impl Snapshot {
             rows: site
                 .rows(table)
                 .iter()
+                .filter(|_| table.name != PASSWD.name)
                 .map(|row| row.cells().to_vec())
                 .collect(),
         };
@@ -211,6 +212,19 @@ mod tests {
             std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
             1
         );
+    }
+
+    #[test]
+    fn password_hashes_do_not_leave_the_master() {
+        let mut site = testing::site();
+        site.add(
+            &PASSWD,
+            testing::row(&PASSWD, "key=system username=root password=$6$salt$secret"),
+        );
+        let taken = Snapshot::take(&site, 7, 1000);
+        let text = String::from_utf8(taken.text().unwrap()).unwrap();
+        assert!(text.contains("\"passwd\"") && !text.contains("secret"));
+        assert!(taken.site().unwrap().rows(&PASSWD).is_empty());
     }
 
     #[test]

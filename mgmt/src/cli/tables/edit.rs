@@ -23,7 +23,7 @@ pub struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let table = table(&args.table)?;
-    let base = context.site()?.rows(table).to_vec();
+    let base = context.store()?.site()?.rows(table).to_vec();
     let dir = directory()?;
     let file = dir.join(format!("{}.csv", table.name));
     let original = csv::write(table, &base);

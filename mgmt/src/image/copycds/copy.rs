@@ -32,8 +32,10 @@ pub fn size(dir: &Path) -> u64 {
 /// nodes install from it; only links that stay inside are copied as links.
 ///
 /// # Errors
-/// The first file that cannot be copied; what is copied by then stays, and the next run goes on.
+/// A link that leads out, before anything is copied; the first file that cannot be copied: what is copied by then
+/// stays, and the next run goes on.
 pub fn copy(from: &Path, into: &Path, progress: &mut dyn FnMut(u64)) -> anyhow::Result<Copied> {
+    no_link_leads_out(from)?;
     let mut copied = Copied::default();
     for entry in walkdir::WalkDir::new(from).sort_by_file_name() {
         let entry = entry.with_context(|| from.display().to_string())?;
@@ -45,13 +47,6 @@ pub fn copy(from: &Path, into: &Path, progress: &mut dyn FnMut(u64)) -> anyhow::
             fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).with_context(at)?;
         } else if entry.file_type().is_symlink() {
             let link = fs::read_link(entry.path()).with_context(at)?;
-            if !stays_inside(name, &link) {
-                bail!(
-                    "{}: a link out of the medium, to {}",
-                    entry.path().display(),
-                    link.display()
-                );
-            }
             match fs::read_link(&target) {
                 Ok(old) if old == link => {}
                 _ => {
@@ -72,6 +67,24 @@ pub fn copy(from: &Path, into: &Path, progress: &mut dyn FnMut(u64)) -> anyhow::
         }
     }
     Ok(copied)
+}
+
+fn no_link_leads_out(from: &Path) -> anyhow::Result<()> {
+    for entry in walkdir::WalkDir::new(from).sort_by_file_name() {
+        let entry = entry.with_context(|| from.display().to_string())?;
+        if entry.file_type().is_symlink() {
+            let path = entry.path();
+            let link = fs::read_link(path).with_context(|| path.display().to_string())?;
+            if !stays_inside(path.strip_prefix(from).unwrap_or(path), &link) {
+                bail!(
+                    "{}: a link out of the medium, to {}: nothing was copied",
+                    path.display(),
+                    link.display()
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 fn same(meta: &fs::Metadata, target: &Path) -> bool {
@@ -176,8 +189,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let from = dir.path().join("from");
         fs::create_dir(&from).unwrap();
+        fs::write(from.join("a"), "before it").unwrap();
         symlink("/etc", from.join("etc")).unwrap();
-        let error = copy(&from, &dir.path().join("into"), &mut |_| {}).unwrap_err();
+        let into = dir.path().join("into");
+        let error = copy(&from, &into, &mut |_| {}).unwrap_err();
+        assert!(!into.exists(), "a half was copied");
         assert!(
             error.to_string().contains("a link out of the medium"),
             "{error}"

@@ -8,11 +8,16 @@ use crate::server::config::Config;
 use crate::server::world::World;
 use crate::tables::{Site, Store};
 use anyhow::Context as _;
+use rusqlite::config::DbConfig;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A database elsewhere cannot say cheaply whether it changed: it is read whole, but not more often than this.
 const REMOTE_POLL: Duration = Duration::from_secs(5);
+
+/// How long a look waits for somebody who changes the tables.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The database and the snapshot.
 #[derive(Debug)]
@@ -22,6 +27,10 @@ pub struct Source {
     /// A connection of its own to an SQLite file, which tells whether others changed it.
     watch: Option<rusqlite::Connection>,
     version: Option<i64>,
+    /// Which SQLite file is open: device and number.
+    file: Option<(u64, u64)>,
+    /// Whether all of it is in the file itself, and nothing in the log beside it.
+    settled: bool,
     snapshot: Option<PathBuf>,
     /// Where records of answers are kept.
     state: PathBuf,
@@ -83,6 +92,8 @@ impl Source {
             store: None,
             watch: None,
             version: None,
+            file: None,
+            settled: false,
             snapshot: config.snapshot.clone(),
             state: config.state.clone().unwrap_or_else(|| state_dir(db)),
             read: None,
@@ -186,29 +197,56 @@ impl Source {
         self.db.contains("://")
     }
 
-    /// Opens the database. A file that is not there is not made where a snapshot is meant to be used.
+    /// Opens the database. A file that is not there is not made: an empty one in its place would be believed, and the log
+    /// of it would spoil the file that is put back.
     fn open(&mut self) -> anyhow::Result<()> {
-        if !self.remote() && self.snapshot.is_some() && !Path::new(&self.db).exists() {
-            anyhow::bail!("{}: no such file", self.db);
-        }
-        self.store = Some(Store::open(&self.db)?);
+        self.file = if self.remote() {
+            None
+        } else {
+            Some(self.identity()?)
+        };
+        self.store = Some(Store::open_existing(&self.db)?);
         Ok(())
+    }
+
+    /// Which file is there.
+    fn identity(&self) -> anyhow::Result<(u64, u64)> {
+        let meta = std::fs::metadata(&self.db);
+        let meta = meta.map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => anyhow::anyhow!("{}: no such file", self.db),
+            _ => anyhow::anyhow!("{}: {error}", self.db),
+        })?;
+        Ok((meta.dev(), meta.ino()))
+    }
+
+    /// Lets go of a file that was replaced by another one of the same name.
+    fn abandon(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            let _ = watch.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+        if let Some(store) = self.store.take() {
+            store.abandon();
+        }
+        self.version = None;
     }
 
     /// The tables of the database, or `None` when they are as before.
     fn database(&mut self) -> anyhow::Result<Option<Site>> {
+        if !self.remote() && self.store.is_some() && self.file != Some(self.identity()?) {
+            tracing::warn!("{} is another file now: it is read anew", self.db);
+            self.abandon();
+        }
         if self.store.is_none() {
             self.open()?;
         }
         if !self.remote() {
-            if !Path::new(&self.db).exists() {
-                anyhow::bail!("{}: no such file", self.db);
-            }
             let version = self.version_now()?;
             if self.version == Some(version) {
+                self.settle();
                 return Ok(None);
             }
             self.version = Some(version);
+            self.settled = false;
         }
         let store = self.store.as_mut().context("no database")?;
         let site = store.site();
@@ -218,6 +256,22 @@ impl Source {
         Ok(Some(site?))
     }
 
+    /// Moves what is in the log into the file, so that a copy of the file is a whole one and a file that is put in its place finds no
+    /// log of another. While others read or write it waits for the next look.
+    fn settle(&mut self) {
+        let (false, Some(watch)) = (self.settled, &self.watch) else {
+            return;
+        };
+        let done = watch.busy_timeout(Duration::ZERO).and_then(|()| {
+            let busy = watch.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                row.get::<_, i64>(0)
+            })?;
+            watch.busy_timeout(PATIENCE)?;
+            Ok(busy == 0)
+        });
+        self.settled = done.unwrap_or(false);
+    }
+
     /// A number that changes when another connection has changed the file.
     fn version_now(&mut self) -> anyhow::Result<i64> {
         let watch = match self.watch.take() {
@@ -225,7 +279,7 @@ impl Source {
             None => {
                 let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
                 let watch = rusqlite::Connection::open_with_flags(&self.db, flags)?;
-                watch.busy_timeout(Duration::from_secs(10))?;
+                watch.busy_timeout(PATIENCE)?;
                 watch
             }
         };

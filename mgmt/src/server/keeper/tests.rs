@@ -129,3 +129,69 @@ fn a_snapshot_stands_in_for_the_database_and_says_so() {
     eventually("the snapshot is used", || keeper.world().from_snapshot());
     running.stop();
 }
+
+#[test]
+fn a_file_that_is_away_is_not_made_and_comes_back_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("tables.sqlite");
+    assert!(
+        start(&db, None).is_err(),
+        "it serves tables that are not there"
+    );
+    assert!(!db.exists(), "it made an empty file");
+    fill(&db);
+    let (keeper, running) = start(&db, None).unwrap();
+    let backup = dir.path().join("backup");
+    let log = dir.path().join("tables.sqlite-wal");
+    eventually("the file itself is whole", || {
+        log.metadata().is_ok_and(|log| log.len() == 0)
+    });
+    std::fs::copy(&db, &backup).unwrap();
+    std::fs::remove_file(&db).unwrap();
+    eventually("memory is used", || keeper.health().source == "memory");
+    assert_eq!(keeper.world().nodes(), 6);
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(!db.exists(), "it made an empty file");
+    std::fs::copy(&backup, &db).unwrap();
+    eventually("the database is used", || {
+        keeper.health().source == "database"
+    });
+    assert_eq!(keeper.world().nodes(), 6);
+    running.stop();
+    let site = Store::open(db.to_str().unwrap()).unwrap().site().unwrap();
+    assert_eq!(site.rows(&NODELIST).len(), 6);
+}
+
+#[test]
+fn a_file_that_takes_the_place_of_the_other_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, other) = (dir.path().join("tables.sqlite"), dir.path().join("other"));
+    fill(&db);
+    fill(&other);
+    let mut store = Store::open(other.to_str().unwrap()).unwrap();
+    let edit = |site: &mut crate::tables::Site| {
+        site.put(&LITEFILE, Vec::new());
+        Ok(())
+    };
+    store.change(edit, true).unwrap();
+    drop(store);
+    let (keeper, running) = start(&db, None).unwrap();
+    assert!(!keeper.world().site().rows(&LITEFILE).is_empty());
+    std::fs::rename(&other, &db).unwrap();
+    eventually("the other file is read", || {
+        keeper.world().site().rows(&LITEFILE).is_empty()
+    });
+    let mut store = Store::open(db.to_str().unwrap()).unwrap();
+    let edit = |site: &mut crate::tables::Site| {
+        site.add(
+            &LITEFILE,
+            testing::row(&LITEFILE, "image=ALL file=/etc/new options=tmpfs"),
+        );
+        Ok(())
+    };
+    store.change(edit, true).unwrap();
+    eventually("a change of it is seen", || {
+        keeper.world().site().rows(&LITEFILE).len() == 1
+    });
+    running.stop();
+}

@@ -16,6 +16,11 @@ pub enum StoreError {
         /// What went wrong.
         reason: String,
     },
+    /// there are no tables in {0}
+    #[error(
+        "there are no tables in {0}: a command that changes tables makes the file (chtab, nodeadd, statelite import)"
+    )]
+    Missing(String),
     /// the tables in {db} have version {version}, this program knows {known}
     #[error(
         "the tables in {db} have version {version}, this program knows only up to {known}: use a newer statelite"
@@ -81,6 +86,8 @@ pub(super) trait Backend: Debug + Send {
     fn begin(&mut self, access: Access) -> Result<(), StoreError>;
     /// Ends the transaction, keeping what it did or not.
     fn finish(&mut self, keep: bool) -> Result<(), StoreError>;
+    /// The file is another one now: nothing that goes by its name is touched when this is dropped.
+    fn abandon(&mut self) {}
     /// The version of the tables; none in a new database.
     fn version(&mut self) -> Result<Option<i64>, StoreError>;
     /// Notes the version of the tables.

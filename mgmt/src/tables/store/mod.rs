@@ -75,14 +75,31 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database cannot be opened, or was made by a newer program.
     pub fn open(db: &str) -> Result<Self, StoreError> {
+        Self::with(db, true)
+    }
+
+    /// The same for those that only read: a file that is missing is not made.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`StoreError::Missing`].
+    pub fn open_existing(db: &str) -> Result<Self, StoreError> {
+        Self::with(db, false)
+    }
+
+    fn with(db: &str, make: bool) -> Result<Self, StoreError> {
         let backend: Box<dyn Backend> = if postgres::is_url(db) {
             Box::new(postgres::Postgres::open(db)?)
         } else {
-            Box::new(sqlite::Sqlite::open(Path::new(db))?)
+            Box::new(sqlite::Sqlite::open(Path::new(db), make)?)
         };
         let mut store = Self { backend };
         store.prepare(db)?;
         Ok(store)
+    }
+
+    /// Gives the tables up because their file was replaced: what is beside it belongs to the new one.
+    pub fn abandon(mut self) {
+        self.backend.abandon();
     }
 
     /// All tables at one moment.

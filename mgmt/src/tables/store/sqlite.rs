@@ -4,8 +4,9 @@ use super::backend::{Access, Backend, StoreError, Stored};
 use super::diff::Diff;
 use super::sql::{self, Dialect, VERSION_TABLE, quoted};
 use crate::tables::{Row, Table};
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
-use rusqlite::{Connection, ErrorCode, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,14 +30,23 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens a file, which is made when missing, as is its directory.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens a file, which is made when missing, as is its directory, if that is wanted.
+    pub(super) fn open(path: &Path, make: bool) -> Result<Self, StoreError> {
         let failed = |reason: String| StoreError::Open {
             db: path.display().to_string(),
             reason,
         };
         if only_readable(path) {
             return Self::read_only(path);
+        }
+        if !make {
+            match std::fs::metadata(path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::Missing(path.display().to_string()));
+                }
+                Err(error) => return Err(failed(error.to_string())),
+                Ok(_) => return Self::connect(path),
+            }
         }
         let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
         if let Some(parent) = parent {
@@ -51,7 +61,13 @@ impl Sqlite {
         {
             return Err(failed(error.to_string()));
         }
-        let opened = Connection::open(path).and_then(|connection| {
+        Self::connect(path)
+    }
+
+    /// Opens a file that is there.
+    fn connect(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE;
+        let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
             connection.busy_timeout(PATIENCE)?;
             // An administrator's change must survive a power cut: no shortcut at commits.
             connection.pragma_update(None, "synchronous", "FULL")?;
@@ -65,7 +81,10 @@ impl Sqlite {
             }),
             // The file may be written, but nothing beside it.
             Err(error) if no_log(&error) => Self::read_only(path),
-            Err(error) => Err(failed(error.to_string())),
+            Err(error) => Err(StoreError::Open {
+                db: path.display().to_string(),
+                reason: error.to_string(),
+            }),
         }
     }
 
@@ -139,6 +158,13 @@ fn values(order: i64, row: &Row) -> impl Iterator<Item = Value> {
 }
 
 impl Backend for Sqlite {
+    fn abandon(&mut self) {
+        // Closing would remove the log by its name.
+        let _ = self
+            .connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    }
+
     fn begin(&mut self, access: Access) -> Result<(), StoreError> {
         match (&self.read_only, access) {
             (None, _) => {}
