@@ -380,6 +380,29 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_goes_away_is_no_failure_and_a_full_one_is() {
+        let place = Place::new();
+        place.run("chtab key=master site.value=10.0.0.1").good();
+        for (out, wanted) in [("| true", ""), (">/dev/full", "No space left on device")] {
+            let line = format!(
+                "{} servicenodes --json {out}",
+                place.path("statelite").display()
+            );
+            let ran = std::process::Command::new("bash")
+                .args(["-o", "pipefail", "-c", &line])
+                .env("STATELITE_DB", place.path("tables.sqlite"))
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert_eq!(ran.status.success(), wanted.is_empty(), "{out}: {said}");
+            assert!(
+                said.contains(wanted) && !said.contains("panicked"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
     fn a_whole_site_goes_out_and_comes_in() {
         let place = Place::new();
         let files = [

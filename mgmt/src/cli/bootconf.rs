@@ -132,10 +132,10 @@ fn nodeset(context: &Context, args: &NodesetArgs) -> anyhow::Result<ExitCode> {
     } else if !context.global.json {
         shares
             .iter()
-            .for_each(|share| print!("{}", spread::listing(share)));
+            .for_each(|share| crate::cli::report::tell(&spread::listing(share)));
     }
     if context.global.json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
+        say!("{}", serde_json::to_string_pretty(&reports)?);
     }
     Ok(if failed {
         ExitCode::FAILURE
@@ -193,10 +193,10 @@ fn report(
         eprintln!("Warning: {node}: {warning}");
     }
     if !quiet {
-        println!("{node}: {state}");
+        say!("{node}: {state}");
         if dry && *target != Target::Stat {
             let stale = Stale::of_plan(&plan, names)?;
-            print!("{}", listing(&plan, &stale));
+            crate::cli::report::tell(&listing(&plan, &stale));
         }
     }
     let path = |path: &str| plan.tftpdir.join(path);

@@ -42,7 +42,11 @@ impl Context {
     /// # Errors
     /// As [`Store::open`].
     pub fn store(&self) -> anyhow::Result<Store> {
-        Ok(Store::open(&self.global.db)?)
+        let db = &self.global.db;
+        if !db.contains("://") && !std::path::Path::new(db).exists() {
+            eprintln!("Note: {db} was not there: new tables are made");
+        }
+        Ok(Store::open(db)?)
     }
 
     /// The store of tables that are there.

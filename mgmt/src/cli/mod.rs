@@ -2,6 +2,14 @@
 //!
 //! Called by a name of its own (`liteimg`, `nodeset`, ...) the program is that command.
 
+/// A line on standard output. A reader that has seen enough is no error; another failure is the exit status's, once the
+/// work is done.
+macro_rules! say {
+    ($($part:tt)*) => {
+        $crate::cli::report::tell(&format!("{}\n", format_args!($($part)*)))
+    };
+}
+
 pub mod bootconf;
 pub mod context;
 pub mod dnsmasq;
@@ -105,13 +113,14 @@ pub fn run(mut args: Vec<String>) -> ExitCode {
         if let [_, _, only] = args.as_slice()
             && matches!(only.as_str(), "-v" | "--version")
         {
-            println!("{name} - statelite {}", env!("CARGO_PKG_VERSION"));
+            say!("{name} - statelite {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
     }
     let cli = Cli::parse_from(args);
     let context = Context::new(cli.global);
     match dispatch(&context, cli.command) {
+        Ok(_) if report::output_failed() => ExitCode::FAILURE,
         Ok(code) => code,
         Err(error) => {
             eprintln!("Error: {}", report::chain(&error));

@@ -2,6 +2,7 @@
 
 use crate::tables::Warning;
 use std::io::{ErrorKind, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many warnings a command prints: the first ones tell, thousands hide them.
 const ENOUGH: usize = 20;
@@ -26,6 +27,23 @@ pub fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
+}
+
+/// Whether [`tell`] failed.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Prints in the middle of work that goes on whatever becomes of the words.
+pub fn tell(text: &str) {
+    if let Err(error) = print(text)
+        && !FAILED.swap(true, Ordering::Relaxed)
+    {
+        eprintln!("Error: standard output: {error}");
+    }
+}
+
+/// Whether something could not be told.
+pub fn output_failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
 }
 
 /// Prints lines.

@@ -170,7 +170,7 @@ fn serve(context: &Context, args: Serve) -> anyhow::Result<ExitCode> {
     }
     let server = Server::start(&context.global.db, args.configuration()?)?;
     for (port, address) in server.addresses() {
-        println!("{port:?} {address}");
+        say!("{port:?} {address}");
     }
     server.wait()?;
     server.stop();
@@ -188,7 +188,7 @@ fn pull(args: &Pull) -> anyhow::Result<ExitCode> {
         let pulled = Master::new(&args.from, &credentials).and_then(|master| master.pull(&args.to));
         match (&pulled, args.every) {
             (Ok(snapshot), _) => {
-                println!("{}: generation {}", args.to.display(), snapshot.generation)
+                say!("{}: generation {}", args.to.display(), snapshot.generation)
             }
             (Err(error), Some(seconds)) => {
                 eprintln!(
@@ -229,7 +229,7 @@ fn servicenodes(context: &Context, args: &Servicenodes) -> anyhow::Result<ExitCo
         );
     }
     if context.global.json {
-        println!("{}", serde_json::to_string_pretty(&duties)?);
+        say!("{}", serde_json::to_string_pretty(&duties)?);
         return Ok(ExitCode::SUCCESS);
     }
     for (name, duty) in duties {
@@ -239,12 +239,12 @@ fn servicenodes(context: &Context, args: &Servicenodes) -> anyhow::Result<ExitCo
             ("is the master of", &duty.master_of),
         ] {
             if !nodes.is_empty() {
-                println!("{name}: {what} {}", nodes.join(","));
+                say!("{name}: {what} {}", nodes.join(","));
             }
         }
         for (access, exports) in [("ro", &duty.trees), ("rw", &duty.stores)] {
             for export in exports {
-                println!(
+                say!(
                     "{name}: exports {} ({access}) to {}",
                     export.directory,
                     export.nodes.join(",")

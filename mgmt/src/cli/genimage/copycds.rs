@@ -50,16 +50,16 @@ pub fn run(context: &Context, args: &CopycdsArgs) -> anyhow::Result<ExitCode> {
         let medium = recognised(&media, args, source)?;
         if args.inspect {
             if context.global.json {
-                println!("{}", serde_json::to_string(&medium)?);
+                say!("{}", serde_json::to_string(&medium)?);
             } else {
-                println!(
+                say!(
                     "OS Image:{}\nDISTNAME:{}\nARCH:{}",
                     source.display(),
                     medium.os,
                     medium.arch
                 );
                 if let Some(disc) = medium.disc {
-                    println!("DISCNO:{disc}");
+                    say!("DISCNO:{disc}");
                 }
             }
             continue;
@@ -72,7 +72,7 @@ pub fn run(context: &Context, args: &CopycdsArgs) -> anyhow::Result<ExitCode> {
         let into = medium
             .disc
             .map_or_else(|| base.clone(), |disc| base.join(disc.to_string()));
-        println!("Copying media to {}", into.display());
+        say!("Copying media to {}", into.display());
         let bar = indicatif::ProgressBar::new(copy::size(media.dir()));
         let style =
             indicatif::ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {eta}")?;
@@ -80,7 +80,7 @@ pub fn run(context: &Context, args: &CopycdsArgs) -> anyhow::Result<ExitCode> {
         let copied = copy::copy(media.dir(), &into, &mut |bytes| bar.inc(bytes));
         bar.finish_and_clear();
         let copied = copied?;
-        println!("Media copy operation successful");
+        say!("Media copy operation successful");
         eprintln!(
             "{} files copied, {} were there already",
             copied.files, copied.kept
@@ -134,6 +134,6 @@ fn register(context: &Context, medium: &Medium, dir: &Path) -> anyhow::Result<()
     for warning in warnings.context("the medium is copied, but the image is not in the tables")? {
         eprintln!("Warning: {warning}");
     }
-    println!("The following osimage is there: {}", image.name);
+    say!("The following osimage is there: {}", image.name);
     Ok(())
 }

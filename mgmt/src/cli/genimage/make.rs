@@ -156,31 +156,31 @@ pub fn run(context: &Context, args: GenimageArgs) -> anyhow::Result<ExitCode> {
     for warning in store.context("the image is made, but it is not in the tables")? {
         eprintln!("Warning: {warning}");
     }
-    println!("{} is ready in {}", spec.image, spec.dir.display());
+    say!("{} is ready in {}", spec.image, spec.dir.display());
     Ok(ExitCode::SUCCESS)
 }
 
 fn dry_run(spec: &Spec, only_initrd: bool) -> anyhow::Result<()> {
     if !only_initrd {
         for step in plan(spec, !spec.root(false).is_dir())? {
-            println!("{step}");
+            say!("{step}");
         }
         if spec.mode == Mode::Links {
-            println!(
+            say!(
                 "# link mode's mount points and placeholders in {}",
                 spec.root(false).display()
             );
         }
         for script in &spec.postinstall {
-            println!("{}", run::postinstall(spec, script)?);
+            say!("{}", run::postinstall(spec, script)?);
         }
     }
     let kernel = spec.kernel.as_deref().unwrap_or("the newest in the image");
-    println!(
+    say!(
         "# kernel ({kernel}) to {}",
         spec.dir.join("kernel").display()
     );
-    println!(
+    say!(
         "# initrd to {}",
         spec.dir.join("initrd-statelite.gz").display()
     );

@@ -58,7 +58,7 @@ pub fn run(context: &Context, args: Ca) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::Init => {
             authority.init()?;
-            println!("{}", authority.path("ca.pem").display());
+            say!("{}", authority.path("ca.pem").display());
         }
         Action::Show => show(context, &authority)?,
         Action::Issue { node, days, force } => {
@@ -67,7 +67,7 @@ pub fn run(context: &Context, args: Ca) -> anyhow::Result<ExitCode> {
             }
             authority.issue(&node, days)?;
             for end in ["pem", "key"] {
-                println!(
+                say!(
                     "{}",
                     authority.path(&format!("issued/{node}.{end}")).display()
                 );
@@ -93,7 +93,7 @@ fn server(authority: &Authority, names: &[String], to: &Path) -> anyhow::Result<
             continue;
         }
         replace(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }
@@ -125,14 +125,14 @@ fn show(context: &Context, authority: &Authority) -> anyhow::Result<()> {
             .into_iter()
             .map(|(file, facts)| serde_json::to_value(facts).map(|facts| (file, facts)))
             .collect::<Result<_, _>>()?;
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        say!("{}", serde_json::to_string_pretty(&value)?);
         return Ok(());
     }
     for (file, facts) in shown {
         let end = i64::try_from(facts.expires).unwrap_or(i64::MAX);
         let end = jiff::Timestamp::from_second(end).map(|end| end.strftime("%Y-%m-%d").to_string());
         let names = facts.names.into_iter().collect::<Vec<_>>().join(",");
-        println!(
+        say!(
             "{file}: {} until {} {names}",
             facts.name,
             end.unwrap_or_default()

@@ -253,11 +253,13 @@ impl Source {
         if site.is_err() {
             self.version = None;
         }
+        if !self.remote() {
+            self.settle();
+        }
         Ok(Some(site?))
     }
 
-    /// Moves what is in the log into the file, so that a copy of the file is a whole one and a file that is put in its place finds no
-    /// log of another. While others read or write it waits for the next look.
+    /// Moves what is in the log into the file, so that a copy of the file is a whole one. While others read or write it waits for the next look.
     fn settle(&mut self) {
         let (false, Some(watch)) = (self.settled, &self.watch) else {
             return;
