@@ -17,6 +17,8 @@ mod arithmetic;
 
 use arithmetic::Piece;
 use regex::{Captures, Regex};
+use std::borrow::Cow;
+use std::sync::OnceLock;
 
 /// Why a value cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,18 +139,25 @@ fn regex(pattern: &str) -> Result<Regex, SubstitutionError> {
     })
 }
 
+/// Names have a few numbers. Making a pattern costs more than all the rest, and it depends on how many there are alone.
+static PATTERNS: [OnceLock<Regex>; 16] = [const { OnceLock::new() }; 16];
+
 /// The pattern that has every number of a name as a group, without leading zeros.
-fn numbers(node: &str) -> Result<Option<Regex>, SubstitutionError> {
-    let mut count = 0;
-    let mut inside = false;
-    for byte in node.bytes() {
-        count += usize::from(byte.is_ascii_digit() && !inside);
-        inside = byte.is_ascii_digit();
-    }
+fn numbers(node: &str) -> Result<Option<Cow<'static, Regex>>, SubstitutionError> {
+    let runs = node.split(|c: char| !c.is_ascii_digit());
+    let count = runs.filter(|run| !run.is_empty()).count();
     if count == 0 {
         return Ok(None);
     }
-    regex(&format!("^{}.*$", "[\\D0]*(\\d+)".repeat(count))).map(Some)
+    let kept = PATTERNS.get(count);
+    if let Some(pattern) = kept.and_then(OnceLock::get) {
+        return Ok(Some(Cow::Borrowed(pattern)));
+    }
+    let pattern = regex(&format!("^{}.*$", "[\\D0]*(\\d+)".repeat(count)))?;
+    Ok(Some(match kept {
+        Some(kept) => Cow::Borrowed(kept.get_or_init(|| pattern)),
+        None => Cow::Owned(pattern),
+    }))
 }
 
 /// Applies a substitution to a node's name. Any other value stays as it is, and so does one that does not match or

@@ -3,47 +3,18 @@
 
 use super::{Facts, Sink, images, nodes, sources};
 use crate::bootconf::check;
-use crate::tables::Row;
-use crate::tables::Table;
 use crate::tables::schema::{STATELITE, TABLES};
 use crate::tables::site::is_directory;
-use crate::tables::substitution::{Outcome, Substitution, SubstitutionError};
-use std::cell::RefCell;
+use crate::tables::substitution::{Outcome, Substitution};
+use crate::tables::{Row, Table};
 use std::collections::{BTreeMap, HashMap};
-
-/// A substitution for many nodes.
-struct Made<'a> {
-    made: Substitution,
-    /// Without a pattern: its replacement. The pattern is then made from the numbers in a node's name, and costs more than all
-    /// the rest; nodes with as many numbers share it.
-    replacement: Option<&'a str>,
-    by_count: RefCell<HashMap<usize, Option<Substitution>>>,
-}
-
-impl Made<'_> {
-    fn apply(&self, node: &str) -> Result<Outcome, SubstitutionError> {
-        let Some(replacement) = self.replacement else {
-            return self.made.apply(node);
-        };
-        let runs = node.split(|c: char| !c.is_ascii_digit());
-        let count = runs.filter(|run| !run.is_empty()).count();
-        let mut by_count = self.by_count.borrow_mut();
-        let shared = by_count.entry(count).or_insert_with(|| {
-            let pattern = "[\\D0]*(\\d+)".repeat(count);
-            let text = format!("|^{pattern}.*$|{replacement}|");
-            let made = Substitution::parse(&text).ok().flatten();
-            made.filter(|_| count > 0)
-        });
-        // What it has no form for says itself why.
-        shared.as_ref().unwrap_or(&self.made).apply(node)
-    }
-}
 
 /// A cell of a column.
 enum Cell<'a> {
     /// Text, or what another rule refuses.
     Text,
-    Computed((usize, &'a Row), Made<'a>, bool),
+    /// The row, what it computes, and whether it is written with slashes.
+    Computed((usize, &'a Row), Substitution, bool),
 }
 
 pub(super) fn value(facts: &Facts<'_>, sink: &mut Sink<'_>) {
@@ -84,19 +55,7 @@ fn cells<'a>(
         let slashes = text.starts_with('/');
         let literal = !slashes && !text.starts_with('|') || slashes && is_directory(table, column);
         let cell = match Substitution::parse(text) {
-            Ok(Some(made)) if !literal => {
-                let inside = text
-                    .strip_prefix('|')
-                    .and_then(|text| text.strip_suffix('|'));
-                let replacement = inside.filter(|inside| !inside.contains('|'));
-                let by_count = RefCell::default();
-                let made = Made {
-                    made,
-                    replacement,
-                    by_count,
-                };
-                Cell::Computed(row, made, slashes)
-            }
+            Ok(Some(made)) if !literal => Cell::Computed(row, made, slashes),
             _ => Cell::Text,
         };
         let key = row.1.get(table, "node").unwrap_or_default();
