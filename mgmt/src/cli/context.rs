@@ -43,7 +43,7 @@ impl Context {
     /// As [`Store::open`].
     pub fn store(&self) -> anyhow::Result<Store> {
         let db = &self.global.db;
-        if !db.contains("://") && !std::path::Path::new(db).exists() {
+        if Store::file(db).is_some_and(|file| !file.exists()) {
             eprintln!("Note: {db} was not there: new tables are made");
         }
         Ok(Store::open(db)?)

@@ -5,6 +5,7 @@
 //! loses only the comparison.
 
 use super::answer::Answer;
+use crate::tables::Store;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -83,10 +84,7 @@ impl Given {
 #[must_use]
 pub fn state_dir(db: &str) -> PathBuf {
     const USUAL: &str = "/var/lib/statelite";
-    if db.contains("://") {
-        return USUAL.into();
-    }
-    match Path::new(db).parent() {
+    match Store::file(db).and_then(Path::parent) {
         Some(dir) if dir.as_os_str().is_empty() => ".".into(),
         Some(dir) => dir.to_owned(),
         None => USUAL.into(),

@@ -182,9 +182,7 @@ impl Source {
     }
 
     fn write_states(&mut self, reports: &[Report]) -> anyhow::Result<()> {
-        if self.store.is_none() {
-            self.open()?;
-        }
+        self.ready()?;
         let store = self.store.as_mut().context("no database")?;
         let edit = |site: &mut Site| {
             reports::apply(site, reports);
@@ -194,7 +192,19 @@ impl Source {
     }
 
     fn remote(&self) -> bool {
-        self.db.contains("://")
+        Store::file(&self.db).is_none()
+    }
+
+    /// Has the database open, and of a file the one that is there.
+    fn ready(&mut self) -> anyhow::Result<()> {
+        if !self.remote() && self.store.is_some() && self.file != Some(self.identity()?) {
+            tracing::warn!("{} is another file now: it is read anew", self.db);
+            self.abandon();
+        }
+        if self.store.is_none() {
+            self.open()?;
+        }
+        Ok(())
     }
 
     /// Opens the database. A file that is not there is not made: an empty one in its place would be believed, and the log
@@ -232,13 +242,7 @@ impl Source {
 
     /// The tables of the database, or `None` when they are as before.
     fn database(&mut self) -> anyhow::Result<Option<Site>> {
-        if !self.remote() && self.store.is_some() && self.file != Some(self.identity()?) {
-            tracing::warn!("{} is another file now: it is read anew", self.db);
-            self.abandon();
-        }
-        if self.store.is_none() {
-            self.open()?;
-        }
+        self.ready()?;
         if !self.remote() {
             let version = self.version_now()?;
             if self.version == Some(version) {
@@ -259,19 +263,21 @@ impl Source {
         Ok(Some(site?))
     }
 
-    /// Moves what is in the log into the file, so that a copy of the file is a whole one. While others read or write it waits for the next look.
+    /// Moves what is in the log into the file, so that a copy of the file is a whole one. While others read or write it
+    /// waits for the next look.
     fn settle(&mut self) {
         let (false, Some(watch)) = (self.settled, &self.watch) else {
             return;
         };
-        let done = watch.busy_timeout(Duration::ZERO).and_then(|()| {
-            let busy = watch.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-                row.get::<_, i64>(0)
-            })?;
-            watch.busy_timeout(PATIENCE)?;
-            Ok(busy == 0)
-        });
-        self.settled = done.unwrap_or(false);
+        let busy = |row: &rusqlite::Row<'_>| row.get::<_, bool>(0);
+        let done = watch
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| watch.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], busy));
+        self.settled = done.is_ok_and(|busy| !busy);
+        if watch.busy_timeout(PATIENCE).is_err() {
+            self.watch = None;
+            self.version = None;
+        }
     }
 
     /// A number that changes when another connection has changed the file.

@@ -17,6 +17,16 @@ fn fill(db: &Path) {
     store.change(edit, true).unwrap();
 }
 
+/// A change that somebody else makes.
+fn add_row(store: &mut Store) {
+    let edit = |site: &mut crate::tables::Site| {
+        let row = testing::row(&LITEFILE, "image=ALL file=/etc/new options=tmpfs");
+        site.add(&LITEFILE, row);
+        Ok(())
+    };
+    store.change(edit, true).unwrap();
+}
+
 fn start(db: &Path, snapshot: Option<&Path>) -> anyhow::Result<(Keeper, Running)> {
     let config = Config {
         snapshot: snapshot.map(Path::to_owned),
@@ -55,14 +65,7 @@ fn a_change_makes_a_new_world_and_a_report_does_not() {
         let row = site.row(&NODELIST, &["n01"]).unwrap();
         row.get(&NODELIST, "status") == Some("netbooting")
     });
-    let edit = |site: &mut crate::tables::Site| {
-        site.add(
-            &LITEFILE,
-            testing::row(&LITEFILE, "image=ALL file=/etc/new options=tmpfs"),
-        );
-        Ok(())
-    };
-    store.change(edit, true).unwrap();
+    add_row(&mut store);
     eventually("the change is seen", || {
         keeper.world().site().rows(&LITEFILE).len() == 5
     });
@@ -182,14 +185,7 @@ fn a_file_that_takes_the_place_of_the_other_is_read() {
         keeper.world().site().rows(&LITEFILE).is_empty()
     });
     let mut store = Store::open(db.to_str().unwrap()).unwrap();
-    let edit = |site: &mut crate::tables::Site| {
-        site.add(
-            &LITEFILE,
-            testing::row(&LITEFILE, "image=ALL file=/etc/new options=tmpfs"),
-        );
-        Ok(())
-    };
-    store.change(edit, true).unwrap();
+    add_row(&mut store);
     eventually("a change of it is seen", || {
         keeper.world().site().rows(&LITEFILE).len() == 1
     });

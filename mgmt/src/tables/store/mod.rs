@@ -86,11 +86,16 @@ impl Store {
         Self::with(db, false)
     }
 
+    /// The file that the tables are in, or are to be; none for a server.
+    #[must_use]
+    pub fn file(db: &str) -> Option<&Path> {
+        (!postgres::is_url(db)).then(|| Path::new(db))
+    }
+
     fn with(db: &str, make: bool) -> Result<Self, StoreError> {
-        let backend: Box<dyn Backend> = if postgres::is_url(db) {
-            Box::new(postgres::Postgres::open(db)?)
-        } else {
-            Box::new(sqlite::Sqlite::open(Path::new(db), make)?)
+        let backend: Box<dyn Backend> = match Self::file(db) {
+            None => Box::new(postgres::Postgres::open(db)?),
+            Some(file) => Box::new(sqlite::Sqlite::open(file, make)?),
         };
         let mut store = Self { backend };
         store.prepare(db)?;
