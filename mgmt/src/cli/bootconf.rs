@@ -135,7 +135,7 @@ fn nodeset(context: &Context, args: &NodesetArgs) -> anyhow::Result<ExitCode> {
             .for_each(|share| crate::cli::report::tell(&spread::listing(share)));
     }
     if context.global.json {
-        say!("{}", serde_json::to_string_pretty(&reports)?);
+        crate::cli::report::json(&reports)?;
     }
     Ok(if failed {
         ExitCode::FAILURE

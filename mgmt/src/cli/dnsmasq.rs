@@ -62,7 +62,7 @@ pub fn run(context: &Context, args: DnsmasqArgs) -> anyhow::Result<ExitCode> {
     }
     match &args.output {
         Some(path) => write::replace(path, text.as_bytes())?,
-        None => crate::cli::report::tell(&text),
+        None => crate::cli::report::print(&text)?,
     }
     // A node that was asked for by name and is not there is a failure; of all nodes some may have other ways to boot.
     let failed = args.nodes.is_some() && !skipped.is_empty();

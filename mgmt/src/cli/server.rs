@@ -229,7 +229,7 @@ fn servicenodes(context: &Context, args: &Servicenodes) -> anyhow::Result<ExitCo
         );
     }
     if context.global.json {
-        say!("{}", serde_json::to_string_pretty(&duties)?);
+        crate::cli::report::json(&duties)?;
         return Ok(ExitCode::SUCCESS);
     }
     for (name, duty) in duties {

@@ -85,7 +85,7 @@ pub fn run(context: &Context, args: ExportsArgs) -> anyhow::Result<ExitCode> {
         true => exports::ganesha(&found, &style),
         false => exports::lines(&found, &style),
     };
-    crate::cli::report::tell(&text);
+    crate::cli::report::print(&text)?;
     Ok(match complete {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,

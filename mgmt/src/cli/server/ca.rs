@@ -125,7 +125,7 @@ fn show(context: &Context, authority: &Authority) -> anyhow::Result<()> {
             .into_iter()
             .map(|(file, facts)| serde_json::to_value(facts).map(|facts| (file, facts)))
             .collect::<Result<_, _>>()?;
-        say!("{}", serde_json::to_string_pretty(&value)?);
+        crate::cli::report::json(&value)?;
         return Ok(());
     }
     for (file, facts) in shown {
