@@ -5,6 +5,7 @@ mod vm;
 use std::net::Ipv4Addr;
 
 use statelite_tests::cmd::Cmd;
+use statelite_tests::vm::mountstats::Traffic;
 use statelite_tests::vm::nfsd::Nfsd;
 use statelite_tests::vm::node::BOOT;
 use statelite_tests::vm::site::{Mode, Site, Spec};
@@ -28,6 +29,9 @@ fn our_root_works_over_the_server_in_the_kernel() {
     let management = site.manage(&spec, vm::TABLE, &[]).unwrap();
     let (mut node, boot) = vm::boot(&site, &spec).unwrap();
     assert!(boot.calls > 0, "nothing was counted");
+    let traffic = node.traffic().unwrap();
+    let plus = |calls: &Traffic| calls.calls.contains_key("READ_PLUS");
+    assert!(traffic.iter().any(plus), "it is not 4.2: {traffic:?}");
     vm::works_as_a_machine(&mut node).unwrap();
     vm::is_ours(&mut node).unwrap();
     // A whole library is the file that the server has.

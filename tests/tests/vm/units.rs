@@ -49,7 +49,10 @@ print(u.urlopen('https://127.0.0.1:3443/v1/health', context=c).read().decode())\
         &[
             (metrics, "statelitefs_generation{mountpoint=\"/\"} 1"),
             // It serves what is there, and makes no tables of its own.
-            ("statelite chtab key=master site.value=10.77.1.1 2>&1", "~new tables are made"),
+            (
+                "statelite chtab key=master site.value=10.77.1.1 2>&1",
+                "~new tables are made",
+            ),
             (
                 "systemctl start statelite && systemctl is-active statelite || journalctl -b --no-pager -u statelite",
                 "active",
