@@ -308,6 +308,24 @@ fn exports_are_printed_for_all_nodes_that_have_an_image() {
     let cluster = Cluster::new();
     cluster.chtab("priority=1", "litetree.directory=cnfs:/trees/$node");
     let whole = cluster.good("exports -a");
+    let listed = cluster.good("exports -a --json");
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    for export in listed.as_array().unwrap() {
+        assert!(whole.contains(export["path"].as_str().unwrap()), "{export}");
+        assert!(["image", "tree", "persistent"].contains(&export["content"].as_str().unwrap()));
+    }
+    assert_eq!(
+        listed.as_array().unwrap().len(),
+        whole.lines().filter(|line| line.starts_with('/')).count()
+    );
+    let nowhere = cluster.run("exports -a --server nosuch");
+    assert!(
+        nowhere
+            .err
+            .contains("nothing that these nodes need is on nosuch"),
+        "{}",
+        nowhere.err
+    );
     assert!(whole.contains("/trees/n03 "), "{whole}");
     cluster.good("nodeadd sn1 groups=service");
     for words in ["exports -a", "exports n01-n03,sn1 --server cnfs"] {

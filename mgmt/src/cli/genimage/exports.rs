@@ -75,6 +75,13 @@ pub fn run(context: &Context, args: ExportsArgs) -> anyhow::Result<ExitCode> {
     if let Some(server) = &args.server {
         let lookup = Lookup::default();
         found.retain(|export| exports::is_of(export, &site, server, lookup));
+        if found.is_empty() {
+            eprintln!("Warning: nothing that these nodes need is on {server}");
+        }
+    }
+    if context.global.json {
+        crate::cli::report::json(&found)?;
+        return Ok(status(complete));
     }
     let style = Style {
         clients: args.clients,
@@ -86,8 +93,12 @@ pub fn run(context: &Context, args: ExportsArgs) -> anyhow::Result<ExitCode> {
         false => exports::lines(&found, &style),
     };
     crate::cli::report::print(&text)?;
-    Ok(match complete {
+    Ok(status(complete))
+}
+
+fn status(complete: bool) -> ExitCode {
+    match complete {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
-    })
+    }
 }
