@@ -29,6 +29,9 @@ use std::sync::Arc;
 
 /// Where the node sees its root.
 const ROOT: &str = "/";
+/// Most memory for volatile files unless the command line says otherwise. The memory of a diskless node belongs to its jobs,
+/// and nothing of a tmpfs is given back under pressure; and programs such as journald lay out files by the room that they find.
+const VOLATILE_SIZE: &str = "25%";
 
 /// Runs the daemon; standard input leads to the process that started it.
 ///
@@ -132,7 +135,8 @@ fn gather_all(
     let line = gather.line;
     gather.image(Path::new(at::IMAGE))?;
     pause(line, talk, "before the stores are mounted")?;
-    mounts::tmpfs(Path::new(at::VOLATILE), line.volatile_size.as_deref())?;
+    let size = line.volatile_size.as_deref().unwrap_or(VOLATILE_SIZE);
+    mounts::tmpfs(Path::new(at::VOLATILE), Some(size))?;
     let mut lines: Option<Lines> = None;
     let node = match node_name(line, &order.network) {
         Some(node) => node,

@@ -179,7 +179,7 @@ pub const KEYS: [Key; 28] = [
         "statelite.volatile",
         "SIZE",
         Era::Own,
-        "most memory that volatile files may take, e.g. 512m or 20% [half of it]",
+        "most memory that volatile files may take, e.g. 512m or 20% [25%; in link mode half of it, as in xCAT]",
     ),
     key(
         "statelite.timeout",

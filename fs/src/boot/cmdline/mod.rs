@@ -83,7 +83,7 @@ pub struct CommandLine {
     pub freshness: Option<Freshness>,
     /// Where the policy comes from.
     pub policy: PolicyFrom,
-    /// Size limit of volatile files.
+    /// Size limit of volatile files, where it is not the usual one.
     pub volatile_size: Option<String>,
     /// When to give up on a server.
     pub timeout: Option<Duration>,
