@@ -4,6 +4,7 @@
 //! are also written to the console when the kernel (`quiet`) would not show them there, until
 //! the node has its root; see [`leave_console`].
 
+use crate::cli::daemon::USUAL_LOG;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io::Write;
@@ -66,7 +67,11 @@ pub fn start(debug: bool) {
     };
     let _ = SINK.set(sink);
     // fuser tells of every ioctl(2) that a program tries on a file, which is no news.
-    let level = if debug { "debug" } else { "info,fuser=error" };
+    let level = if debug {
+        "debug".to_owned()
+    } else {
+        format!("{USUAL_LOG},fuser=error")
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("STATELITEFS_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let _ = tracing_subscriber::fmt()

@@ -138,10 +138,14 @@ pub fn serve_from_stdin() -> anyhow::Result<()> {
     result
 }
 
+/// What is logged unless `STATELITEFS_LOG` says otherwise. fuser answers that it does not handle `FUSE_INTERRUPT`, and tells
+/// with an error each time that the request has ended before that.
+pub const USUAL_LOG: &str = "info,fuser::reply=off";
+
 /// Mounts, answers, and returns when unmounted.
 fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("STATELITEFS_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(USUAL_LOG));
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(filter)

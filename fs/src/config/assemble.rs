@@ -121,6 +121,9 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
 /// Serving threads when a layer is on a server: as many calls may wait for it at a time. Each takes some megabytes once large
 /// requests have passed through it: a node's daemon had 39 MiB with 8 of them, 71 with 16.
 const THREADS_REMOTE: usize = 8;
+/// Threads that stand in for those while they wait for a server that is away. One that has never served takes some tens of
+/// kilobytes.
+const THREADS_SPARE: usize = 56;
 
 /// The mount settings in `args`, for a view of `layers`.
 pub fn mount_settings(args: &MountArgs, layers: &Layers) -> MountSettings {
@@ -135,6 +138,7 @@ pub fn mount_settings(args: &MountArgs, layers: &Layers) -> MountSettings {
     let threads = if remote { THREADS_REMOTE } else { base.threads };
     MountSettings {
         threads: args.threads.unwrap_or(threads).clamp(1, 64),
+        spare: if remote { THREADS_SPARE } else { 0 },
         passthrough: args.passthrough.unwrap_or_default() != PassthroughMode::Off,
         stack_depth: args.stack_depth.unwrap_or(base.stack_depth),
         source: args.fsname.clone().unwrap_or(base.source),

@@ -2,6 +2,7 @@
 
 use super::convert::{attr, errno, kind};
 use super::{Fs, GENERATION, NOTHING};
+use crate::overlay::ident;
 use crate::overlay::listing::Entry as Name;
 use fuser::{
     Errno, FileHandle, FileType, FopenFlags, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyOpen,
@@ -91,10 +92,32 @@ impl Fs {
                 return reply.ok();
             }
         }
-        for Name { cookie, name, .. } in listing.after(offset) {
+        for Name {
+            cookie,
+            name,
+            kind: k,
+            ..
+        } in listing.after(offset)
+        {
             let text = OsStr::from_bytes(name);
-            match self.overlay.lookup(node.ino, name) {
-                Ok(entry) => {
+            match self.overlay.lookup_listed(&node, name) {
+                Ok(None) => {
+                    // The kernel makes no node for a name with the root's number; and so does not wait for one who is
+                    // looking this name up. It forgets that number once, which the root does not mind.
+                    let mut alone = NOTHING;
+                    (alone.ino, alone.kind) = (INodeNo(ident::ROOT), kind(*k));
+                    if reply.add(
+                        alone.ino,
+                        *cookie,
+                        text,
+                        &Duration::ZERO,
+                        &alone,
+                        GENERATION,
+                    ) {
+                        break;
+                    }
+                }
+                Ok(Some(entry)) => {
                     let full = reply.add(
                         INodeNo(entry.node.ino),
                         *cookie,

@@ -1,6 +1,7 @@
 //! Translation between the kernel's requests and the overlay. No decisions are made here.
 
 pub mod convert;
+pub mod crew;
 mod dirs;
 mod files;
 pub mod notify;
@@ -11,6 +12,7 @@ use crate::overlay::change::Change;
 use crate::overlay::create::{Make, Owner};
 use crate::overlay::rename::Onto;
 use convert::{attr, caller, decode_rdev, errno, set_time};
+use crew::Crew;
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType, Filesystem, Generation, INodeNo,
     InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
@@ -40,15 +42,22 @@ pub struct Fs {
     overlay: Arc<Overlay>,
     settings: MountSettings,
     agreed: Arc<Agreed>,
+    crew: Arc<Crew>,
 }
 
 impl Fs {
     /// Serves `overlay`.
-    pub fn new(overlay: Arc<Overlay>, settings: MountSettings, agreed: Arc<Agreed>) -> Fs {
+    pub fn new(
+        overlay: Arc<Overlay>,
+        settings: MountSettings,
+        agreed: Arc<Agreed>,
+        crew: Arc<Crew>,
+    ) -> Fs {
         Fs {
             overlay,
             settings,
             agreed,
+            crew,
         }
     }
 
@@ -93,6 +102,7 @@ impl Filesystem for Fs {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let _at_work = self.crew.work();
         match self.overlay.lookup(parent.0, name.as_bytes()) {
             Ok(entry) => reply.entry(&entry.ttl, &attr(&entry), GENERATION),
             Err(rustix::io::Errno::NOENT) => {
@@ -105,10 +115,12 @@ impl Filesystem for Fs {
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
+        let _at_work = self.crew.work();
         self.overlay.forget(ino.0, nlookup);
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        let _at_work = self.crew.work();
         match self.overlay.getattr(ino.0) {
             Ok(entry) => reply.attr(&entry.ttl, &attr(&entry)),
             Err(e) => reply.error(errno(e)),
@@ -133,6 +145,7 @@ impl Filesystem for Fs {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
+        let _at_work = self.crew.work();
         let change = Change {
             mode,
             uid,
@@ -149,6 +162,7 @@ impl Filesystem for Fs {
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
+        let _at_work = self.crew.work();
         match self.overlay.readlink(ino.0) {
             Ok(target) => reply.data(&target),
             Err(e) => reply.error(errno(e)),
@@ -165,6 +179,7 @@ impl Filesystem for Fs {
         rdev: u32,
         reply: ReplyEntry,
     ) {
+        let _at_work = self.crew.work();
         let kind = rustix::fs::FileType::from_raw_mode(mode);
         let what = match kind {
             rustix::fs::FileType::RegularFile => Make::File,
@@ -190,6 +205,7 @@ impl Filesystem for Fs {
         umask: u32,
         reply: ReplyEntry,
     ) {
+        let _at_work = self.crew.work();
         let owner = Owner {
             caller: caller(req),
             mode,
@@ -203,10 +219,12 @@ impl Filesystem for Fs {
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let _at_work = self.crew.work();
         answer(self.overlay.unlink(parent.0, name.as_bytes()), reply);
     }
 
     fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let _at_work = self.crew.work();
         answer(self.overlay.rmdir(parent.0, name.as_bytes()), reply);
     }
 
@@ -218,6 +236,7 @@ impl Filesystem for Fs {
         target: &Path,
         reply: ReplyEntry,
     ) {
+        let _at_work = self.crew.work();
         let owner = Owner {
             caller: caller(req),
             mode: 0o777,
@@ -241,6 +260,7 @@ impl Filesystem for Fs {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
+        let _at_work = self.crew.work();
         let onto = if flags.is_empty() {
             Onto::Replace
         } else if flags == RenameFlags::RENAME_NOREPLACE {
@@ -263,6 +283,7 @@ impl Filesystem for Fs {
         newname: &OsStr,
         reply: ReplyEntry,
     ) {
+        let _at_work = self.crew.work();
         answer_entry(
             self.overlay.link(ino.0, newparent.0, newname.as_bytes()),
             reply,
@@ -270,6 +291,7 @@ impl Filesystem for Fs {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let _at_work = self.crew.work();
         self.answer_open(caller(req), ino, flags, reply);
     }
 
@@ -283,6 +305,7 @@ impl Filesystem for Fs {
         flags: i32,
         reply: ReplyCreate,
     ) {
+        let _at_work = self.crew.work();
         let owner = Owner {
             caller: caller(req),
             mode,
@@ -302,6 +325,7 @@ impl Filesystem for Fs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        let _at_work = self.crew.work();
         BUFFER.with_borrow_mut(|buf| {
             let size = size as usize;
             if buf.len() < size {
@@ -327,6 +351,7 @@ impl Filesystem for Fs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        let _at_work = self.crew.work();
         let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
         match self.overlay.write(fh.0, offset, data, kill) {
             Ok(n) => reply.written(u32::try_from(n).unwrap_or(u32::MAX)),
@@ -342,6 +367,7 @@ impl Filesystem for Fs {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
+        let _at_work = self.crew.work();
         answer(self.overlay.flush(fh.0), reply);
     }
 
@@ -355,6 +381,7 @@ impl Filesystem for Fs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        let _at_work = self.crew.work();
         self.overlay.release(fh.0);
         reply.ok();
     }
@@ -367,10 +394,12 @@ impl Filesystem for Fs {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
+        let _at_work = self.crew.work();
         answer(self.overlay.fsync(fh.0, datasync), reply);
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let _at_work = self.crew.work();
         self.answer_opendir(ino, reply);
     }
 
@@ -382,6 +411,7 @@ impl Filesystem for Fs {
         offset: u64,
         reply: ReplyDirectory,
     ) {
+        let _at_work = self.crew.work();
         self.answer_readdir(ino, fh, offset, reply);
     }
 
@@ -393,6 +423,7 @@ impl Filesystem for Fs {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
+        let _at_work = self.crew.work();
         self.answer_readdirplus(ino, fh, offset, reply);
     }
 
@@ -404,6 +435,7 @@ impl Filesystem for Fs {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
+        let _at_work = self.crew.work();
         self.overlay.releasedir(fh.0);
         reply.ok();
     }
@@ -416,10 +448,12 @@ impl Filesystem for Fs {
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
+        let _at_work = self.crew.work();
         answer(self.overlay.fsyncdir(ino.0), reply);
     }
 
     fn statfs(&self, _req: &Request, ino: INodeNo, reply: ReplyStatfs) {
+        let _at_work = self.crew.work();
         match self.overlay.statfs(ino.0) {
             Ok(st) => reply.statfs(
                 st.f_blocks,
@@ -445,6 +479,7 @@ impl Filesystem for Fs {
         _position: u32,
         reply: ReplyEmpty,
     ) {
+        let _at_work = self.crew.work();
         let flags = u32::try_from(flags).unwrap_or(0);
         let done = self
             .overlay
@@ -453,14 +488,17 @@ impl Filesystem for Fs {
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let _at_work = self.crew.work();
         answer_xattr(self.overlay.getxattr(ino.0, name.as_bytes()), size, reply);
     }
 
     fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let _at_work = self.crew.work();
         answer_xattr(self.overlay.listxattr(ino.0), size, reply);
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let _at_work = self.crew.work();
         answer(self.overlay.removexattr(ino.0, name.as_bytes()), reply);
     }
 
@@ -489,6 +527,7 @@ impl Filesystem for Fs {
         mode: i32,
         reply: ReplyEmpty,
     ) {
+        let _at_work = self.crew.work();
         let mode = u32::try_from(mode).unwrap_or(0);
         answer(
             self.overlay
@@ -506,6 +545,7 @@ impl Filesystem for Fs {
         whence: i32,
         reply: ReplyLseek,
     ) {
+        let _at_work = self.crew.work();
         let Ok(offset) = u64::try_from(offset) else {
             return reply.error(Errno::EINVAL);
         };
@@ -528,6 +568,7 @@ impl Filesystem for Fs {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
+        let _at_work = self.crew.work();
         // The answer has 32 bits.
         let len = usize::try_from(len).unwrap_or(usize::MAX).min(1 << 30);
         let copied = self.overlay.copy_range(

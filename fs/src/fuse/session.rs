@@ -1,6 +1,7 @@
 //! Mounting, and what is negotiated with the kernel.
 
 use super::Fs;
+use super::crew::Crew;
 use crate::overlay::Overlay;
 use fuser::{Config, InitFlags, KernelConfig, Session, SessionACL};
 use rustix::fd::AsRawFd as _;
@@ -17,6 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct MountSettings {
     /// Threads that serve requests.
     pub threads: usize,
+    /// Threads that stand in for them while they wait for a server.
+    pub spare: usize,
     /// Whether backing files may be handed to the kernel.
     pub passthrough: bool,
     /// How deep passthrough stacks: 1 lets kernel overlayfs use the mount as a lower layer, 2
@@ -38,6 +41,7 @@ impl Default for MountSettings {
     fn default() -> MountSettings {
         MountSettings {
             threads: 2,
+            spare: 0,
             passthrough: true,
             stack_depth: 1,
             source: "statelitefs".into(),
@@ -148,9 +152,11 @@ pub fn mount(
     )?;
     let mut config = Config::default();
     config.acl = SessionACL::All;
-    config.n_threads = Some(settings.threads.max(1));
-    config.clone_fd = settings.threads > 1;
-    let fs = Fs::new(overlay, settings.clone(), Arc::clone(&agreed));
+    let threads = settings.threads.max(1);
+    config.n_threads = Some(threads + settings.spare);
+    config.clone_fd = threads + settings.spare > 1;
+    let crew = Crew::new(threads, settings.spare);
+    let fs = Fs::new(overlay, settings.clone(), Arc::clone(&agreed), crew);
     match Session::from_fd(fs, device, SessionACL::All, config) {
         Ok(session) => Ok(Mounted { session, agreed }),
         Err(e) => {

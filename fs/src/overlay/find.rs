@@ -68,6 +68,20 @@ impl Overlay {
             })
     }
 
+    /// [`Overlay::lookup`] of a name that is being listed; none where the name has to do: for the root of a rule in a store on
+    /// a server, once it has been seen. So listing `/` does not wait for the server of `/home`.
+    ///
+    /// # Errors
+    /// As [`Overlay::lookup`].
+    pub fn lookup_listed(&self, parent: &Arc<Node>, name: &[u8]) -> Result<Option<Entry>> {
+        let view = self.view();
+        let place = self.place(&view, parent)?;
+        if place.pos.is_some() && seen(&view, &view.step(&place, name)).is_some() {
+            return Ok(None);
+        }
+        self.enter(&view, parent, name).map(Some)
+    }
+
     /// [`Overlay::lookup`] within an operation.
     pub(super) fn enter(&self, view: &View, parent: &Arc<Node>, name: &[u8]) -> Result<Entry> {
         loop {
@@ -178,6 +192,25 @@ impl Overlay {
         self.find_at(view, parent, name, place)
     }
 
+    /// [`Overlay::find`] for a listing, which takes the root of a rule as it was last seen.
+    pub(super) fn find_listed(
+        &self,
+        view: &View,
+        parent: &Arc<Node>,
+        name: &[u8],
+    ) -> Result<Option<Found>> {
+        let place = self.child_place(view, parent, name)?;
+        if let Some((identity, stat)) = seen(view, &place) {
+            return Ok(Some(Found {
+                identity,
+                stat,
+                body: opaque_dir(),
+                place,
+            }));
+        }
+        self.find_at(view, parent, name, place)
+    }
+
     pub(super) fn find_at(
         &self,
         view: &View,
@@ -194,7 +227,15 @@ impl Overlay {
             if root {
                 self.seed(&region)?;
             }
-            self.find_opaque(parent, name, &region, &place)?
+            let before = region.store.as_ref().map(|store| store.epoch());
+            let found = self.find_opaque(parent, name, &region, &place)?;
+            if root && let Some(store) = &region.store {
+                let _names = store.names.read_recursive();
+                if before == Some(store.epoch()) {
+                    region.see(found.stat());
+                }
+            }
+            found
         } else {
             self.find_union(view, parent, name, &region, &place, root)?
         };
@@ -237,11 +278,7 @@ impl Overlay {
             Err(e) => return Err(e),
         };
         let body = if stat.is_dir() {
-            Body::Dir(DirBody {
-                upper: Presence::Present,
-                opaque: true,
-                ..DirBody::default()
-            })
+            opaque_dir()
         } else {
             Body::Upper { indexed: false }
         };
@@ -279,12 +316,7 @@ impl Overlay {
             }
         }
         if let Some((stat, identity, true)) = upper {
-            let body = DirBody {
-                upper: Presence::Present,
-                opaque: true,
-                ..DirBody::default()
-            };
-            return Search::found(identity, stat, Body::Dir(body), place);
+            return Search::found(identity, stat, opaque_dir(), place);
         }
         let below = match &redirect {
             Some(path) => LowerHit::Dirs {
@@ -440,7 +472,30 @@ enum Search {
     Absent,
 }
 
+/// Identity and attributes of a rule's root as it was last seen, where to ask may be to wait for a server.
+fn seen(view: &View, place: &Place) -> Option<(u64, Stat)> {
+    let store = place.region.store.as_ref()?;
+    let stat = place.region.seen().filter(|_| place.is_rule_root(view))?;
+    Some((store.layer.identity(&stat), stat))
+}
+
+/// A directory of a store that nothing shows through.
+fn opaque_dir() -> Body {
+    Body::Dir(DirBody {
+        upper: Presence::Present,
+        opaque: true,
+        ..DirBody::default()
+    })
+}
+
 impl Search {
+    fn stat(&self) -> Option<&Stat> {
+        match self {
+            Search::Found(found) => Some(&found.stat),
+            Search::Deleted | Search::Absent => None,
+        }
+    }
+
     fn found(identity: u64, stat: Stat, body: Body, place: &Place) -> Result<Search> {
         Ok(Search::Found(Box::new(Found {
             identity,

@@ -292,7 +292,7 @@ impl Overlay {
             if !root && names.get(&name).is_some_and(|g| !g.whiteout) {
                 continue;
             }
-            match self.find(view, node, &name) {
+            match self.find_listed(view, node, &name) {
                 // A store out of reach does not take the directory along.
                 Err(e) => {
                     tracing::debug!("{}: {e}", String::from_utf8_lossy(&name));

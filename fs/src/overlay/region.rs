@@ -6,6 +6,7 @@
 
 use super::layer::{FOREVER, Freshness, LIVE_TTL, Layer};
 use super::store::Store;
+use crate::sys::stat::Stat;
 use parking_lot::Mutex;
 use statelite_policy::{Placement, Rule};
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Region {
     pub sources: Arc<[Arc<Layer>]>,
     /// Progress of seeding; the lock is held while a seed runs.
     pub seed: Mutex<Seed>,
+    /// Its root directory as it was last found in a store on a server; see [`Region::seen`].
+    root: Mutex<Option<Stat>>,
     ttl: Duration,
 }
 
@@ -56,6 +59,7 @@ impl Region {
             store,
             sources,
             seed: Mutex::new(Seed::Unknown),
+            root: Mutex::new(None),
             ttl: if live { LIVE_TTL } else { FOREVER },
         }
     }
@@ -91,6 +95,18 @@ impl Region {
             Some(store) if store.layer.remote => LIVE_TTL,
             _ => FOREVER,
         }
+    }
+
+    /// Keeps what its root was found to be; none if it is not there.
+    pub(super) fn see(&self, root: Option<&Stat>) {
+        let waits = self.is_opaque() && self.store.as_ref().is_some_and(|store| store.layer.remote);
+        *self.root.lock() = root.filter(|stat| waits && stat.is_dir()).copied();
+    }
+
+    /// Its root directory as it was last found in a store on a server: enough to list its name, which then does not wait
+    /// until that server is back.
+    pub(super) fn seen(&self) -> Option<Stat> {
+        *self.root.lock()
     }
 
     /// Whether both show the same files and change them in the same way.

@@ -104,6 +104,9 @@ impl Overlay {
         let keep = self.store_dir(node, store)?;
         let _names = store.change_names();
         drop_dir(store, &dir, name, whiteout)?;
+        if root {
+            region.see(None);
+        }
         self.fds.remove(FdKey::Store(store.id(), node.ino));
         self.bury(node, keep.map(Body::Orphan));
         Ok(())
