@@ -51,7 +51,7 @@ pub fn measure(args: &Args) -> Result<()> {
         for version in &args.nfs {
             for mode in &modes {
                 // Others may have theirs between two boots.
-                let _turn = vm::turn()?;
+                let _turn = vm::whole_turn()?;
                 let what = format!("{}, NFS {}", mode.name, version.version());
                 eprintln!("round {round} of {}: {what}", args.rounds);
                 match drive::run(mode, *version, args.kernel, args.idle) {

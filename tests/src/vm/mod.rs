@@ -39,6 +39,7 @@ pub mod xcatd;
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
@@ -50,23 +51,59 @@ pub fn state_dir() -> PathBuf {
         .map_or_else(|| PathBuf::from("/var/tmp/statelite-vm"), PathBuf::from)
 }
 
-/// Held while virtual machines run, by whoever runs them: they would only slow each other down.
+/// Held while virtual machines run, by whoever runs them: more of them at once than there are processors would only slow
+/// each other down.
 #[derive(Debug)]
-pub struct Turn(#[allow(dead_code, reason = "the lock goes with the file")] File);
+pub struct Turn(#[allow(dead_code, reason = "the locks go with the files")] Vec<File>);
 
-/// Waits for the turn of this process.
+/// How often a turn that is taken is asked for again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Waits for a processor of this machine.
 ///
 /// # Errors
-/// When the lock file in [`state_dir`] cannot be made.
+/// When the lock files in [`state_dir`] cannot be made.
 pub fn turn() -> Result<Turn> {
-    lock("turn")
+    let places = places()?;
+    loop {
+        for place in &places {
+            if flock(place, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                return Ok(Turn(vec![place.try_clone()?]));
+            }
+        }
+        std::thread::sleep(AGAIN);
+    }
 }
 
-/// Held while something in [`state_dir`] is made, or while virtual machines run.
-pub(crate) fn lock(name: &str) -> Result<Turn> {
+/// Waits for all of them: for who runs many machines at once, or measures.
+///
+/// # Errors
+/// As [`turn`].
+pub fn whole_turn() -> Result<Turn> {
+    let places = places()?;
+    for place in &places {
+        flock(place, FlockOperation::LockExclusive)?;
+    }
+    Ok(Turn(places))
+}
+
+/// A file to lock for each processor.
+fn places() -> Result<Vec<File>> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (0..processors)
+        .map(|number| open(&format!("turn-{number}")))
+        .collect()
+}
+
+/// Held while something in [`state_dir`] is made.
+pub(crate) fn lock(name: &str) -> Result<File> {
+    let file = open(name)?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+fn open(name: &str) -> Result<File> {
     let dir = state_dir();
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let file = File::create(dir.join(format!("{name}.lock")))?;
-    flock(&file, FlockOperation::LockExclusive)?;
-    Ok(Turn(file))
+    Ok(File::create(dir.join(format!("{name}.lock")))?)
 }

@@ -33,6 +33,8 @@ const OTHERS: [&str; 15] = [
 /// # Errors
 /// When this is not root, or apt refuses.
 pub fn install() -> Result<()> {
+    // Several tests begin at once.
+    let _alone = lock("packages")?;
     let (qemu, others) = (missing(&QEMU)?, missing(&OTHERS)?);
     if qemu.is_empty() && others.is_empty() {
         return Ok(());

@@ -44,7 +44,7 @@ print(u.urlopen('http://127.0.0.1:9323/metrics').read().decode())\" | grep '^sta
 c = ssl.create_default_context(cafile='/etc/statelite/ca/ca.pem')
 print(u.urlopen('https://127.0.0.1:3443/v1/health', context=c).read().decode())\" 2>&1";
     let stopped = "systemctl stop statelite; systemctl show -P Result statelite";
-    super::checks(
+    crate::health::checks(
         node,
         &[
             (metrics, "statelitefs_generation{mountpoint=\"/\"} 1"),

@@ -1,7 +1,5 @@
 //! Nodes that boot from the initrds of real tools: dracut and initramfs-tools of a Debian root, run by genimage.
 
-mod vm;
-
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -12,11 +10,13 @@ use statelite_tests::vm::site::{Mode, Nfs, Site, Spec};
 use statelite_tests::vm::tools::{self, Tool};
 use statelite_tests::vm::turn;
 
+use crate::health;
+
 /// What the tests add to the table.
 const MORE: &str = "\"ALL\",\"/var/lib/kept/\",\"persistent\",,\n";
 
 fn table() -> String {
-    format!("{}{MORE}", vm::TABLE)
+    format!("{}{MORE}", health::TABLE)
 }
 
 fn spec(tool: Tool, kernel: Kernel, nfs: Nfs) -> Spec {
@@ -27,9 +27,9 @@ fn spec(tool: Tool, kernel: Kernel, nfs: Nfs) -> Spec {
 
 /// A running node is a whole one, keeps what it must, and goes off in time.
 fn is_whole(site: &Site, node: &mut Node) -> Result<()> {
-    vm::works_as_a_machine(node)?;
-    vm::is_ours(node)?;
-    vm::checks(
+    health::works_as_a_machine(node)?;
+    health::is_ours(node)?;
+    health::checks(
         node,
         &[
             // Nothing of the initramfs is left but the daemon.
@@ -48,7 +48,7 @@ fn is_whole(site: &Site, node: &mut Node) -> Result<()> {
     let kept = site.state().join("n01/var/lib/kept/file");
     let kept = fs::read_to_string(&kept).context("on the server")?;
     ensure!(kept == "kept\n", "{kept:?} on the server");
-    let seconds = vm::power_off(node)?;
+    let seconds = health::power_off(node)?;
     eprintln!("switched off in {seconds:.0} s");
     ensure!(seconds < 30.0, "it took {seconds:.0} s to switch off");
     Ok(())
@@ -56,7 +56,7 @@ fn is_whole(site: &Site, node: &mut Node) -> Result<()> {
 
 #[test]
 fn dracut_boots_our_root_and_gives_a_shell_when_it_cannot() {
-    if !vm::can_run("dracut_boots_our_root_and_gives_a_shell_when_it_cannot") {
+    if !health::can_run("dracut_boots_our_root_and_gives_a_shell_when_it_cannot") {
         return;
     }
     let _turn = turn().unwrap();
@@ -65,7 +65,7 @@ fn dracut_boots_our_root_and_gives_a_shell_when_it_cannot() {
     // dracut's initramfs loads autofs4, and systemd then expects modules in the image.
     tools::add_modules(&spec.kernel.files().unwrap(), &site.image()).unwrap();
     let server = site.manage(&spec, &table(), &[]).unwrap();
-    let (mut node, _) = vm::boot(&site, &spec).unwrap();
+    let (mut node, _) = health::boot(&site, &spec).unwrap();
     assert!(server.asked().iter().any(|command| command == "litefile"));
     is_whole(&site, &mut node).unwrap();
     let console = node.console().text();
@@ -124,7 +124,7 @@ fn answers(node: &mut Node, typed: &str, answer: &str) -> Result<()> {
 
 #[test]
 fn initramfs_tools_boots_our_root_and_stops_for_a_shell() {
-    if !vm::can_run("initramfs_tools_boots_our_root_and_stops_for_a_shell") {
+    if !health::can_run("initramfs_tools_boots_our_root_and_stops_for_a_shell") {
         return;
     }
     let _turn = turn().unwrap();

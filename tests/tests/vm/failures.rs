@@ -2,22 +2,23 @@
 //!
 //! Nodes mostly wait here, so several of them boot at once, each with a management server of its own.
 
-#![allow(clippy::unwrap_used, reason = "these functions are parts of tests")]
-
-mod vm;
-
 use std::time::{Duration, Instant};
 
 use statelite_tests::vm::node::{BOOT, Node};
 use statelite_tests::vm::site::{Nfs, Site, Spec};
-use statelite_tests::vm::turn;
+use statelite_tests::vm::whole_turn;
 use statelite_tests::vm::xcatd::{Manner, Tables, Validity, Xcatd};
+
+use crate::health;
 
 /// For a message, or a boot that goes on: pauses between tries grow to 30 seconds.
 const SOON: Duration = Duration::from_secs(120);
 
 fn table() -> String {
-    format!("{}\"ALL\",\"/var/lib/kept/\",\"persistent\",,\n", vm::TABLE)
+    format!(
+        "{}\"ALL\",\"/var/lib/kept/\",\"persistent\",,\n",
+        health::TABLE
+    )
 }
 
 /// A node that boots for a while, and the server that it asks.
@@ -35,7 +36,7 @@ fn says(node: &mut Node, messages: &[&str]) {
 /// The node is there, and its rules are in force.
 fn works(node: &mut Node) {
     node.wait_shell(BOOT).unwrap();
-    vm::checks(
+    health::checks(
         node,
         &[
             ("echo a >/tmp/a && cat /tmp/a", "a"),
@@ -242,10 +243,10 @@ fn wrong_words(site: &Site) {
 
 #[test]
 fn what_the_management_server_can_do_wrong() {
-    if !vm::can_run("what_the_management_server_can_do_wrong") {
+    if !health::can_run("what_the_management_server_can_do_wrong") {
         return;
     }
-    let _turn = turn().unwrap();
+    let _turn = whole_turn().unwrap();
     let site = Site::new("wrong").unwrap();
     let begin = Instant::now();
     std::thread::scope(|scope| {
@@ -292,12 +293,52 @@ fn reads_on(node: &mut Node) {
     }
 }
 
+/// The server of persistent files goes: who uses them waits, many of them, and nobody else.
+fn only_who_uses_it_waits(site: &mut Site, nodes: &mut [(Node, Xcatd)]) {
+    const WRITERS: usize = 20;
+    site.state_server().plug(false).unwrap();
+    for (node, _) in &mut *nodes {
+        node.check(&format!(
+            "for i in $(seq {WRITERS}); do (echo $i >/var/lib/kept/w$i; echo $i >>/tmp/written) >/dev/null 2>&1 & done"
+        ))
+        .unwrap();
+        health::checks(
+            node,
+            &[
+                ("sleep 3; ls / | grep -c '^var$'", "1"),
+                ("ls -f /var/lib | grep -c '^kept$'", "1"),
+                ("ls /var/lib | grep -c '^kept$'", "1"),
+                (
+                    "echo a >/tmp/other && mv /tmp/other /tmp/one && cat /tmp/one",
+                    "a",
+                ),
+                ("ls /usr/share/doc | grep -c '^systemd$'", "1"),
+                ("cat /tmp/written 2>&1", "~No such file"),
+            ],
+        )
+        .unwrap();
+    }
+    site.state_server().plug(true).unwrap();
+    for (node, _) in nodes {
+        let all = format!(
+            "for i in $(seq 500); do [ $(cat /tmp/written 2>&1 | wc -l) = {WRITERS} ] && break; sleep .2; done; wc -l </tmp/written"
+        );
+        let written = node.run_within(&all, SOON).unwrap();
+        assert_eq!(written.output.trim(), WRITERS.to_string());
+        let kept = site.state().join(node.name()).join("var/lib/kept");
+        for number in 1..=WRITERS {
+            let there = std::fs::read_to_string(kept.join(format!("w{number}"))).unwrap();
+            assert_eq!(there, format!("{number}\n"));
+        }
+    }
+}
+
 #[test]
 fn servers_of_files_that_go_and_come_back() {
-    if !vm::can_run("servers_of_files_that_go_and_come_back") {
+    if !health::can_run("servers_of_files_that_go_and_come_back") {
         return;
     }
-    let _turn = turn().unwrap();
+    let _turn = whole_turn().unwrap();
     let mut site = Site::new("outage").unwrap();
     let begin = Instant::now();
     let note = |what: &str| eprintln!("{:4.0} s: {what}", begin.elapsed().as_secs_f64());
@@ -326,7 +367,9 @@ fn servers_of_files_that_go_and_come_back() {
         node.check(READER).unwrap();
         reads_on(node);
     }
-    note("they are up; now the image server goes");
+    note("they are up; now the persistent server goes");
+    only_who_uses_it_waits(&mut site, &mut nodes);
+    note("it is back; now the image server goes");
 
     // The image server goes for 30 seconds while they read, and a third node starts.
     site.image_server().down();

@@ -1,8 +1,6 @@
 //! A node that starts from its firmware: DHCP and TFTP of QEMU's user network, pxelinux, then what the management side
 //! made: boot files by nodeset, kernel and initramfs by genimage, and its policy by `statelite serve`.
 
-mod vm;
-
 use std::fs;
 use std::path::Path;
 
@@ -14,6 +12,8 @@ use statelite_tests::vm::site::{IMAGES, Mode, STATES, Site, Spec};
 use statelite_tests::vm::tools::{self, Tool};
 use statelite_tests::vm::turn;
 
+use crate::health;
+
 const IMAGE: &str = "debian12-x86_64-statelite-compute";
 /// The address that QEMU gives a guest. Servers see it under the one that it has called; so a node has both in `hosts`.
 const GUEST: &str = "10.0.2.15";
@@ -22,7 +22,7 @@ const GUEST: &str = "10.0.2.15";
 fn fill(management: &Management, spec: &Spec, mac: &str) -> Result<()> {
     let address = spec.management();
     let node = format!("node={}", spec.name());
-    management.restore("litefile", vm::TABLE)?;
+    management.restore("litefile", health::TABLE)?;
     for (table, key, columns) in [
         ("site", "key=master", vec![format!("value={address}")]),
         ("nodelist", &*node, vec!["groups=all".to_owned()]),
@@ -104,7 +104,7 @@ fn firmware(tftp: &Path) -> Result<()> {
 
 #[test]
 fn a_node_starts_through_pxelinux_with_what_the_management_side_made() {
-    if !vm::can_run("a_node_starts_through_pxelinux_with_what_the_management_side_made") {
+    if !health::can_run("a_node_starts_through_pxelinux_with_what_the_management_side_made") {
         return;
     }
     let _turn = turn().unwrap();
@@ -141,7 +141,7 @@ fn a_node_starts_through_pxelinux_with_what_the_management_side_made() {
     node.wait_shell(BOOT).unwrap();
     node.wait_running().unwrap();
     let bootif = format!("~BOOTIF=01-{}", mac.replace(':', "-"));
-    vm::checks(
+    health::checks(
         &mut node,
         &[
             ("cat /proc/cmdline", &bootif),
@@ -155,7 +155,7 @@ fn a_node_starts_through_pxelinux_with_what_the_management_side_made() {
         ],
     )
     .unwrap();
-    vm::works_as_a_machine(&mut node).unwrap();
-    vm::is_ours(&mut node).unwrap();
-    vm::power_off(&mut node).unwrap();
+    health::works_as_a_machine(&mut node).unwrap();
+    health::is_ours(&mut node).unwrap();
+    health::power_off(&mut node).unwrap();
 }

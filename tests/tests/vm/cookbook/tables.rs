@@ -4,8 +4,8 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 
-use crate::book::{Book, CNFS, IMAGE, NFS};
-use crate::vm::TABLE;
+use super::book::{Book, CNFS, IMAGE, NFS};
+use crate::health::TABLE;
 
 /// "You may want some files in the image to be stored permanently."
 const PERSISTENT: &str =

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use statelite_tests::vm::image::{PROBE, SHELL_UNIT};
 
-use crate::book::Book;
+use super::book::Book;
 
 const CUSTOM: &str = "/install/custom/netboot/debian";
 

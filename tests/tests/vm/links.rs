@@ -1,9 +1,5 @@
 //! Link mode: the same tables and the same program, on an image that liteimg has prepared, as xCAT's nodes boot.
 
-#![allow(clippy::unwrap_used, reason = "these functions are parts of tests")]
-
-mod vm;
-
 use std::fs;
 
 use statelite_mgmt::image::lite;
@@ -12,6 +8,8 @@ use statelite_tests::vm::node::Node;
 use statelite_tests::vm::site::{Mode, Site, Spec};
 use statelite_tests::vm::turn;
 use statelite_tests::vm::xcatd::Tables as Answers;
+
+use crate::health;
 
 /// What the tests add to the table, in the words of today.
 const CURRENT: &str = "\"ALL\",\"/var/lib/kept/\",\"persistent\",,\n\
@@ -83,7 +81,7 @@ fn fill(site: &Site) -> Vec<String> {
 
 /// What every node in link mode has, whatever its table means.
 fn is_linked(node: &mut Node) {
-    vm::checks(
+    health::checks(
         node,
         &[
             ("systemctl --failed --no-legend --plain", ""),
@@ -163,27 +161,27 @@ fn logged(node: &mut Node, lines: &[&str]) {
 
 #[test]
 fn link_mode_boots_in_both_dialects_and_shares_the_store() {
-    if !vm::can_run("link_mode_boots_in_both_dialects_and_shares_the_store") {
+    if !health::can_run("link_mode_boots_in_both_dialects_and_shares_the_store") {
         return;
     }
     let _turn = turn().unwrap();
     let mut site = Site::new("links").unwrap();
     let trees = fill(&site);
-    let (mut node, baseline) = vm::boot(&site, &Spec::new(1, Mode::Overlay)).unwrap();
-    vm::power_off(&mut node).unwrap();
+    let (mut node, baseline) = health::boot(&site, &Spec::new(1, Mode::Overlay)).unwrap();
+    health::power_off(&mut node).unwrap();
     drop(node);
 
-    let table = format!("{}{CURRENT}", vm::TABLE);
+    let table = format!("{}{CURRENT}", health::TABLE);
     liteimg(&mut site, Some(&table), Dialect::Current);
     let spec = Spec::new(1, Mode::Links).with("nameserver=10.77.0.99");
     let server = site.manage(&spec, &table, &trees).unwrap();
-    let (mut node, boot) = vm::boot(&site, &spec).unwrap();
+    let (mut node, boot) = health::boot(&site, &spec).unwrap();
     eprintln!(
         "NFS calls from mount to multi-user: link mode {}, the kernel's overlayfs {}; seconds: {:.0} and {:.0}",
         boot.calls, baseline.calls, boot.seconds, baseline.seconds
     );
     is_linked(&mut node);
-    vm::checks(
+    health::checks(
         &mut node,
         &[
             ("stat -c %a /.statelite", "1777"),
@@ -221,19 +219,19 @@ fn link_mode_boots_in_both_dialects_and_shares_the_store() {
             "mount --bind %/.statelite/tmpfs/etc/joined %/etc/joined",
         ],
     );
-    vm::power_off(&mut node).unwrap();
+    health::power_off(&mut node).unwrap();
     drop(node);
 
     // The same store, and the image prepared in the words of 2010.
     liteimg(&mut site, None, Dialect::Current);
-    let table = format!("{}{OLD}", vm::TABLE);
+    let table = format!("{}{OLD}", health::TABLE);
     liteimg(&mut site, Some(&table), Dialect::Seed2010);
     server.set_tables(Answers::new("n01", &table, &trees).unwrap());
     let spec = spec.with("statelite.dialect=2010");
-    let (mut node, boot) = vm::boot(&site, &spec).unwrap();
+    let (mut node, boot) = health::boot(&site, &spec).unwrap();
     eprintln!("in the dialect of 2010: {} calls", boot.calls);
     is_linked(&mut node);
-    vm::checks(
+    health::checks(
         &mut node,
         &[
             ("stat -c %a /.statelite", "755"),
@@ -269,5 +267,5 @@ fn link_mode_boots_in_both_dialects_and_shares_the_store() {
             "ln -sf /.statelite/mnt/trees/high/etc/motd %/.statelite/tmpfs/etc/motd",
         ],
     );
-    vm::power_off(&mut node).unwrap();
+    health::power_off(&mut node).unwrap();
 }

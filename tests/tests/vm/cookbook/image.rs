@@ -7,7 +7,7 @@ use statelite_tests::cmd::Cmd;
 use statelite_tests::vm::image::USER;
 use statelite_tests::vm::kernel::Kernel;
 
-use crate::book::{Book, IMAGE, IMAGE_DIR};
+use super::book::{Book, IMAGE, IMAGE_DIR};
 
 const SCRIPT: &str = "/install/custom/netboot/debian/compute.postinstall";
 

@@ -1,12 +1,9 @@
 //! Power cuts: SIGKILL of QEMU. What was closed is on the server; what was being seeded is there wholly or not at all.
 
 #![allow(
-    clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "these functions are parts of tests"
 )]
-
-mod vm;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,7 +15,9 @@ use statelite_tests::vm::initramfs;
 use statelite_tests::vm::kernel::Kernel;
 use statelite_tests::vm::node::BOOT;
 use statelite_tests::vm::site::{Nfs, Site, Spec};
-use statelite_tests::vm::turn;
+use statelite_tests::vm::whole_turn;
+
+use crate::health;
 
 /// How often a cut is tried that comes too late.
 const TRIES: usize = 5;
@@ -71,7 +70,7 @@ fn cut_after_write(site: &Site, spec: &Spec, number: usize, (way, calls): (&str,
         } else {
             "on"
         };
-        vm::checks(
+        health::checks(
             &mut node,
             &[("statelitefs status", &format!("~passthrough {passthrough}"))],
         )
@@ -118,10 +117,10 @@ fn lost_without_close(site: &Site, spec: &Spec) {
 
 #[test]
 fn what_was_closed_is_on_the_server_20_times_out_of_20() {
-    if !vm::can_run("what_was_closed_is_on_the_server_20_times_out_of_20") {
+    if !health::can_run("what_was_closed_is_on_the_server_20_times_out_of_20") {
         return;
     }
-    let _turn = turn().unwrap();
+    let _turn = whole_turn().unwrap();
     let site = Site::new("power").unwrap();
     fs::create_dir_all(site.image().join("var/lib/kept")).unwrap();
     let tool = initramfs::static_binary().unwrap();
@@ -135,7 +134,7 @@ fn what_was_closed_is_on_the_server_20_times_out_of_20() {
                 let mut spec = Spec::bare(number).with(&format!("MNTOPTS=vers={}", nfs.version()));
                 (spec.kernel, spec.nfs) = (kernel, nfs);
                 let _server = site
-                    .manage(&spec, &format!("{}{MORE}", vm::TABLE), &[])
+                    .manage(&spec, &format!("{}{MORE}", health::TABLE), &[])
                     .unwrap();
                 if number == 1 {
                     lost_without_close(site, &spec);
@@ -204,10 +203,10 @@ fn cut_while_seeding(site: &Site, spec: &Spec, when: Option<usize>) -> Option<us
 
 #[test]
 fn a_seed_that_was_cut_off_is_whole_after_the_next_boot() {
-    if !vm::can_run("a_seed_that_was_cut_off_is_whole_after_the_next_boot") {
+    if !health::can_run("a_seed_that_was_cut_off_is_whole_after_the_next_boot") {
         return;
     }
-    let _turn = turn().unwrap();
+    let _turn = whole_turn().unwrap();
     let site = Site::new("seed").unwrap();
     let planted = site.image().join("opt/seed");
     plant(&planted);
@@ -226,7 +225,7 @@ fn a_seed_that_was_cut_off_is_whole_after_the_next_boot() {
             scope.spawn(move || {
                 let mut spec = Spec::bare(number).with(&format!("MNTOPTS=vers={}", nfs.version()));
                 (spec.kernel, spec.nfs) = (kernel, nfs);
-                let table = format!("{}{MORE}", vm::TABLE);
+                let table = format!("{}{MORE}", health::TABLE);
                 let _server = site.manage(&spec, &table, &[]).unwrap();
                 let place = site.state().join(spec.name()).join("opt/seed");
                 let same = |when: &str| {

@@ -5,9 +5,6 @@
 //! FUSE mode, `n01` again in link mode, and `n02` by way of the service node. Each step is called after its section; where a
 //! step differs from the text, `docs/manual/cookbook.md` says how and why.
 
-#[path = "../tests/vm/mod.rs"]
-mod vm;
-
 mod book;
 mod boot;
 mod exports;
@@ -20,6 +17,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use book::Book;
+
+use crate::health;
 
 /// A step, by its section.
 type Step = (&'static str, fn(&mut Book) -> Result<()>);
@@ -54,7 +53,7 @@ const STEPS: [Step; 21] = [
 
 #[test]
 fn the_cookbook_ends_in_nodes_that_run() {
-    if !vm::can_run("the_cookbook_ends_in_nodes_that_run") {
+    if !health::can_run("the_cookbook_ends_in_nodes_that_run") {
         return;
     }
     let start = Instant::now();

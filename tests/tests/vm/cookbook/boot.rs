@@ -12,8 +12,9 @@ use statelite_tests::vm::node::{BOOT, Node};
 use statelite_tests::vm::qemu::{Lease, Machine, Start};
 use statelite_tests::vm::turn;
 
-use crate::book::{Book, CNFS, IMAGE, IMAGE_DIR, MASTER, NFS};
-use crate::{exports, vm};
+use super::book::{Book, CNFS, IMAGE, IMAGE_DIR, MASTER, NFS};
+use super::exports;
+use crate::health;
 
 /// Starts the NFS servers with what `statelite exports` says.
 fn nfs_servers(book: &mut Book) -> Result<()> {
@@ -96,8 +97,8 @@ pub fn fuse(book: &mut Book) -> Result<()> {
         ),
     )?;
     let mut node = power_on(book, 1, book.mn.disk("/tftpboot"), "n01-fuse")?;
-    vm::works_as_a_machine(&mut node)?;
-    vm::is_ours(&mut node)?;
+    health::works_as_a_machine(&mut node)?;
+    health::is_ours(&mut node)?;
     is_the_node(&mut node, "newyork-590Madison", "of n01")?;
     no_doubt_of_the_server(&mut node)?;
     node.check("echo fuse >/var/lib/kept/mode && echo changed >>/etc/kept.conf && echo gone >/var/tmp/gone")?;
@@ -110,15 +111,15 @@ pub fn fuse(book: &mut Book) -> Result<()> {
     book.run(&format!("echo edited >{IMAGE_DIR}/rootimg/etc/edited"))?;
     let shows =
         "for i in $(seq 100); do [ -e /etc/edited ] && break; sleep .2; done; cat /etc/edited";
-    vm::checks(&mut node, &[(shows, "edited")])?;
-    vm::power_off(&mut node)?;
+    health::checks(&mut node, &[(shows, "edited")])?;
+    health::power_off(&mut node)?;
     Ok(())
 }
 
 /// It is the node that the tables describe: its name, its kernel, its file of the tree, what 2.7 and 2.10 put in.
 pub fn is_the_node(node: &mut Node, room: &str, kept: &str) -> Result<()> {
     let (name, motd) = (node.name().to_owned(), format!("this is {room}"));
-    vm::checks(
+    health::checks(
         node,
         &[
             ("hostname", &name),
@@ -133,7 +134,7 @@ pub fn is_the_node(node: &mut Node, room: &str, kept: &str) -> Result<()> {
 
 /// Its certificate was checked and was good; nothing saved was needed.
 fn no_doubt_of_the_server(node: &mut Node) -> Result<()> {
-    vm::checks(
+    health::checks(
         node,
         &[(
             "dmesg | grep statelitefs | grep -ciE 'verif|certificate|saved policy'",
@@ -185,7 +186,7 @@ pub fn links(book: &mut Book) -> Result<()> {
     has_links(&mut node)?;
     is_the_node(&mut node, "newyork-590Madison", "of n01")?;
     no_doubt_of_the_server(&mut node)?;
-    vm::checks(
+    health::checks(
         &mut node,
         &[
             // Kept over the reboot, and over the change of the mode.
@@ -200,14 +201,14 @@ pub fn links(book: &mut Book) -> Result<()> {
         fs::read_to_string(kept)? == "links\n",
         "what was written is not on the server"
     );
-    vm::power_off(&mut node)?;
+    health::power_off(&mut node)?;
     Ok(())
 }
 
 /// What is so in link mode: section 4 of the cookbook.
 pub fn has_links(node: &mut Node) -> Result<()> {
-    vm::works_as_a_machine(node)?;
-    vm::checks(
+    health::works_as_a_machine(node)?;
+    health::checks(
         node,
         &[
             ("findmnt -no FSTYPE /", "~nfs"),

@@ -1,37 +1,37 @@
 //! Nodes that boot: the baseline, then our daemon, on the same image, tables and servers.
 
-mod vm;
-
 use std::fs;
 
 use statelite_tests::vm::kernel::Kernel;
 use statelite_tests::vm::site::{Mode, Nfs, Site, Spec};
 use statelite_tests::vm::turn;
 
+use crate::{health, units};
+
 /// What the tests add to the table.
 const MORE: &str = "\"ALL\",\"/var/lib/kept/\",\"persistent\",,\n\
     \"ALL\",\"/etc/kept.conf\",\"persistent\",,\n";
 
 fn table() -> String {
-    format!("{}{MORE}{}", vm::TABLE, vm::units::ROWS)
+    format!("{}{MORE}{}", health::TABLE, units::ROWS)
 }
 
 #[test]
 fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
-    if !vm::can_run("our_root_works_like_the_baseline_and_keeps_what_it_must") {
+    if !health::can_run("our_root_works_like_the_baseline_and_keeps_what_it_must") {
         return;
     }
     let _turn = turn().unwrap();
     let site = Site::new("fuse").unwrap();
     fs::write(site.image().join("etc/kept.conf"), "from the image\n").unwrap();
-    vm::units::install(&site).unwrap();
-    let (mut node, baseline) = vm::boot(&site, &Spec::new(1, Mode::Overlay)).unwrap();
-    let baseline_off = vm::reboot(&mut node).unwrap();
+    units::install(&site).unwrap();
+    let (mut node, baseline) = health::boot(&site, &Spec::new(1, Mode::Overlay)).unwrap();
+    let baseline_off = health::reboot(&mut node).unwrap();
     drop(node);
 
     let spec = Spec::new(1, Mode::Fuse);
     let server = site.manage(&spec, &table(), &[]).unwrap();
-    let (mut node, boot) = vm::boot(&site, &spec).unwrap();
+    let (mut node, boot) = health::boot(&site, &spec).unwrap();
     eprintln!(
         "NFS calls: {} against {} of the baseline; seconds: {:.0} against {:.0}",
         boot.calls, baseline.calls, boot.seconds, baseline.seconds
@@ -41,10 +41,10 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
         "more NFS calls than the baseline"
     );
     assert!(server.asked().iter().any(|command| command == "litefile"));
-    vm::works_as_a_machine(&mut node).unwrap();
-    vm::is_ours(&mut node).unwrap();
-    vm::units::work(&mut node).unwrap();
-    vm::cron_ran(&mut node).unwrap();
+    health::works_as_a_machine(&mut node).unwrap();
+    health::is_ours(&mut node).unwrap();
+    units::work(&mut node).unwrap();
+    health::cron_ran(&mut node).unwrap();
 
     // The server's edits show.
     let motd = site.image().join("etc/motd");
@@ -54,13 +54,13 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
         )
     };
     fs::write(&motd, "first\n").unwrap();
-    vm::checks(&mut node, &[(&wait("first"), "first")]).unwrap();
+    health::checks(&mut node, &[(&wait("first"), "first")]).unwrap();
     fs::write(site.image().join("usr/share/new-file"), "new\n").unwrap();
     let appears = "for i in $(seq 100); do [ -e /usr/share/new-file ] && break; sleep .2; done; cat /usr/share/new-file";
-    vm::checks(&mut node, &[(appears, "new")]).unwrap();
+    health::checks(&mut node, &[(appears, "new")]).unwrap();
     fs::remove_file(site.image().join("usr/share/new-file")).unwrap();
     let goes = "for i in $(seq 100); do [ -e /usr/share/new-file ] || break; sleep .2; done; ls /usr/share/new-file 2>&1";
-    vm::checks(&mut node, &[(goes, "~No such file")]).unwrap();
+    health::checks(&mut node, &[(goes, "~No such file")]).unwrap();
 
     // When close returns, the data is on the server.
     let kept = site.state().join("n01/var/lib/kept");
@@ -72,13 +72,13 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
     }
     node.check("echo changed >>/etc/kept.conf; echo gone >/var/tmp/gone")
         .unwrap();
-    let off = vm::reboot(&mut node).unwrap();
+    let off = health::reboot(&mut node).unwrap();
     drop(node);
     eprintln!("down for the reboot in {off:.0} s, the baseline in {baseline_off:.0} s");
     assert!(off < baseline_off + 15.0);
 
-    let (mut node, _) = vm::boot(&site, &spec).unwrap();
-    vm::checks(
+    let (mut node, _) = health::boot(&site, &spec).unwrap();
+    health::checks(
         &mut node,
         &[
             ("cat /etc/kept.conf", "from the image\nchanged"),
@@ -95,17 +95,17 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
 
 #[test]
 fn our_root_works_on_the_older_kernel_with_two_nodes() {
-    if !vm::can_run("our_root_works_on_the_older_kernel_with_two_nodes") {
+    if !health::can_run("our_root_works_on_the_older_kernel_with_two_nodes") {
         return;
     }
     let _turn = turn().unwrap();
     let mut site = Site::new("two").unwrap();
     let mut spec = Spec::new(1, Mode::Overlay);
     (spec.kernel, spec.nfs) = (Kernel::V6_1, Nfs::V41);
-    let (mut node, baseline) = vm::boot(&site, &spec).unwrap();
+    let (mut node, baseline) = health::boot(&site, &spec).unwrap();
     assert!(baseline.calls > 1000, "{baseline:?}");
-    vm::works_as_a_machine(&mut node).unwrap();
-    let baseline_off = vm::power_off(&mut node).unwrap();
+    health::works_as_a_machine(&mut node).unwrap();
+    let baseline_off = health::power_off(&mut node).unwrap();
     drop(node);
     let edited = site.image().join("usr/share/edited");
     fs::write(&edited, "as it was\n").unwrap();
@@ -118,7 +118,7 @@ fn our_root_works_on_the_older_kernel_with_two_nodes() {
         fs::write(tree.join("motd"), format!("this is {}\n", spec.name())).unwrap();
         let tree = format!("10.77.0.2:/trees/{}", spec.name());
         let server = site.manage(&spec, &table(), &[tree]).unwrap();
-        let (node, boot) = vm::boot(&site, &spec).unwrap();
+        let (node, boot) = health::boot(&site, &spec).unwrap();
         assert!(
             boot.calls <= baseline.calls,
             "more NFS calls than the baseline: {} against {}",
@@ -130,11 +130,11 @@ fn our_root_works_on_the_older_kernel_with_two_nodes() {
     for (node, _) in &mut running {
         let name = node.name().to_owned();
         let motd = format!("this is {name}");
-        vm::checks(node, &[("cat /etc/motd", &motd), ("hostname", &name)]).unwrap();
+        health::checks(node, &[("cat /etc/motd", &motd), ("hostname", &name)]).unwrap();
         node.check(&format!("echo {name} >/var/lib/kept/name"))
             .unwrap();
-        vm::works_as_a_machine(node).unwrap();
-        vm::is_ours(node).unwrap();
+        health::works_as_a_machine(node).unwrap();
+        health::is_ours(node).unwrap();
     }
     // With this version the daemon keeps files open; whatever the server does to one shows all the same.
     let (node, _) = &mut running[0];
@@ -143,19 +143,19 @@ fn our_root_works_on_the_older_kernel_with_two_nodes() {
             "for i in $(seq 100); do cat /usr/share/edited 2>&1 | grep -qx '{text}' && break; sleep .2; done; cat /usr/share/edited"
         )
     };
-    vm::checks(node, &[(&shows("as it was"), "as it was")]).unwrap();
+    health::checks(node, &[(&shows("as it was"), "as it was")]).unwrap();
     fs::write(&edited, "edited in place\n").unwrap();
-    vm::checks(node, &[(&shows("edited in place"), "edited in place")]).unwrap();
+    health::checks(node, &[(&shows("edited in place"), "edited in place")]).unwrap();
     let new = edited.with_extension("new");
     fs::write(&new, "replaced\n").unwrap();
     fs::rename(&new, &edited).unwrap();
-    vm::checks(node, &[(&shows("replaced"), "replaced")]).unwrap();
+    health::checks(node, &[(&shows("replaced"), "replaced")]).unwrap();
     fs::remove_file(&edited).unwrap();
     fs::write(&edited, "made anew\n").unwrap();
-    vm::checks(node, &[(&shows("made anew"), "made anew")]).unwrap();
+    health::checks(node, &[(&shows("made anew"), "made anew")]).unwrap();
     for (node, _) in &mut running {
         let name = node.name().to_owned();
-        vm::checks(node, &[("cat /var/lib/kept/name", &name)]).unwrap();
+        health::checks(node, &[("cat /var/lib/kept/name", &name)]).unwrap();
     }
     // The second goes down when the server of its persistent files is gone already.
     for (number, (node, _)) in running.iter_mut().enumerate() {
@@ -163,7 +163,7 @@ fn our_root_works_on_the_older_kernel_with_two_nodes() {
             node.check("echo more >>/var/lib/kept/name").unwrap();
             site.state_server().plug(false).unwrap();
         }
-        let off = vm::power_off(node).unwrap();
+        let off = health::power_off(node).unwrap();
         eprintln!("off in {off:.0} s, the baseline in {baseline_off:.0} s");
         assert!(off < baseline_off + 15.0);
     }

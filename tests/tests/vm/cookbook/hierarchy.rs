@@ -6,8 +6,9 @@ use anyhow::{Context, Result, ensure};
 use statelite_tests::vm::host::Host;
 use statelite_tests::vm::nfs::NfsServer;
 
-use crate::book::{self, Book, CNFS, IMAGE_DIR, MASTER, SN};
-use crate::{boot, exports, vm};
+use super::book::{self, Book, CNFS, IMAGE_DIR, MASTER, SN};
+use super::{boot, exports};
+use crate::health;
 
 /// What the service node runs; the addresses of both are in its hosts file.
 pub fn service_node(book: &mut Book) -> Result<()> {
@@ -125,7 +126,7 @@ pub fn node(book: &mut Book) -> Result<()> {
     let mut node = boot::power_on(book, 2, tftp, "n02-links")?;
     boot::has_links(&mut node)?;
     boot::is_the_node(&mut node, "shanghai-11foo", "of n02, at the service node")?;
-    vm::checks(
+    health::checks(
         &mut node,
         &[
             ("cat /etc/again", "again"),
@@ -133,6 +134,6 @@ pub fn node(book: &mut Book) -> Result<()> {
             ("ls /var/lib/kept", ""),
         ],
     )?;
-    vm::power_off(&mut node)?;
+    health::power_off(&mut node)?;
     Ok(())
 }

@@ -1,9 +1,5 @@
 //! What the tests of virtual machines share: what a healthy node is, and the record of its traffic.
 
-#![allow(dead_code, reason = "each test file uses a part")]
-
-pub mod units;
-
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
