@@ -71,7 +71,7 @@ fn serve(
     line: &CommandLine,
     talk: &mut Talk,
 ) -> anyhow::Result<fuser::BackgroundSession> {
-    heap::limit_arenas();
+    heap::set_up();
     raise_limits();
     let resolver = Resolver::new(&order.network);
     let ca = std::fs::read(Path::new("/").join(crate::initramfs::CA)).ok();

@@ -151,7 +151,7 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_ansi(false)
         .try_init();
-    heap::limit_arenas();
+    heap::set_up();
     raise_limits();
     let mountpoint = args.mountpoint.clone().context("no mount point is given")?;
     procfd::enter().context("/proc must be mounted")?;

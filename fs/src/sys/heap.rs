@@ -13,12 +13,18 @@ pub fn trim() {
     }
 }
 
-/// Limits the number of allocator arenas, so that freed memory is not scattered over one arena
-/// per thread.
-pub fn limit_arenas() {
+/// Smallest piece of memory, in bytes, that is always mapped by itself.
+const LARGE: libc::c_int = 4 << 20;
+
+/// Limits the number of allocator arenas, so that freed memory is not scattered over one arena per thread; and has large
+/// pieces mapped, which glibc stops to do for a size that was once freed. fuser makes a buffer of 16 MiB for each thread, of
+/// which little is ever used: mapped, the rest takes no memory, while in an arena it is filled with zeroes first.
+pub fn set_up() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: mallopt only sets a parameter of the allocator and takes no pointers.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
+    for (what, value) in [(libc::M_ARENA_MAX, 2), (libc::M_MMAP_THRESHOLD, LARGE)] {
+        // SAFETY: mallopt only sets a parameter of the allocator and takes no pointers.
+        unsafe {
+            libc::mallopt(what, value);
+        }
     }
 }
