@@ -41,22 +41,35 @@ pub fn ask(card: &Card) -> anyhow::Result<Lease> {
     net::bind_to(&socket, &card.name).with_context(|| card.name.clone())?;
     socket.set_broadcast(true)?;
     let id = fastrand::u32(..);
-    let offer = exchange(&socket, &message(id, card, MessageType::Discover, None))?;
-    let Some((MessageType::Offer, offer)) = offer else {
+    let discover = message(id, card, MessageType::Discover, None);
+    let Some((_, offer)) = exchange(&socket, &discover, is_offer)? else {
         bail!("no offer");
     };
-    match exchange(
-        &socket,
-        &message(id, card, MessageType::Request, Some(&offer)),
-    )? {
+    let request = message(id, card, MessageType::Request, Some(&offer));
+    match exchange(&socket, &request, |kind, from| decides(&offer, kind, from))? {
         Some((MessageType::Ack, lease)) => Ok(lease),
-        Some((MessageType::Nak, _)) => bail!("{} takes its offer back", offer.server),
-        _ => bail!("{} does not confirm its offer", offer.server),
+        Some(_) => bail!("{} takes its offer back", offer.server),
+        None => bail!("{} does not confirm its offer", offer.server),
     }
 }
 
-/// Sends, and waits for an answer to it.
-fn exchange(socket: &UdpSocket, message: &Message) -> anyhow::Result<Option<(MessageType, Lease)>> {
+fn is_offer(kind: MessageType, _: &Lease) -> bool {
+    kind == MessageType::Offer
+}
+
+/// Whether this is the word on an offer of the server that made it: other servers' offers may still come in, and a server
+/// that was not chosen may say no. A refusal may be without a server's name.
+fn decides(offer: &Lease, kind: MessageType, from: &Lease) -> bool {
+    let own = from.server == offer.server || from.server.is_unspecified();
+    matches!(kind, MessageType::Ack | MessageType::Nak) && own
+}
+
+/// Sends, and waits for an answer to it that is `wanted`.
+fn exchange(
+    socket: &UdpSocket,
+    message: &Message,
+    wanted: impl Fn(MessageType, &Lease) -> bool,
+) -> anyhow::Result<Option<(MessageType, Lease)>> {
     socket
         .send_to(&message.to_vec()?, (Ipv4Addr::BROADCAST, 67))
         .context("cannot send")?;
@@ -72,8 +85,8 @@ fn exchange(socket: &UdpSocket, message: &Message) -> anyhow::Result<Option<(Mes
             return Ok(None);
         };
         let answer = buffer.get(..length).and_then(|text| read(text, message));
-        if answer.is_some() {
-            return Ok(answer);
+        if let Some((kind, lease)) = answer.filter(|(kind, lease)| wanted(*kind, lease)) {
+            return Ok(Some((kind, lease)));
         }
     }
 }
@@ -174,6 +187,37 @@ mod tests {
         options.insert(DhcpOption::Hostname("n01\0".into()));
         options.insert(DhcpOption::ServerIdentifier([10, 0, 2, 2].into()));
         answer
+    }
+
+    #[test]
+    fn of_two_servers_the_chosen_one_has_the_word() {
+        let asked = message(7, &card(), MessageType::Discover, None);
+        let from = |kind, server: [u8; 4]| {
+            let mut answer = reply(&asked);
+            answer.opts_mut().insert(DhcpOption::MessageType(kind));
+            let server = DhcpOption::ServerIdentifier(server.into());
+            answer.opts_mut().insert(server);
+            read(&answer.to_vec().unwrap(), &asked).unwrap()
+        };
+        let (first, second) = ([10, 0, 2, 2], [10, 0, 2, 9]);
+        let (kind, offer) = from(MessageType::Offer, first);
+        assert!(is_offer(kind, &offer));
+        for (kind, server, decisive) in [
+            (MessageType::Offer, second, false),
+            (MessageType::Offer, first, false),
+            (MessageType::Nak, second, false),
+            (MessageType::Ack, second, false),
+            (MessageType::Nak, first, true),
+            (MessageType::Ack, first, true),
+        ] {
+            let (kind, lease) = from(kind, server);
+            assert_eq!(
+                decides(&offer, kind, &lease),
+                decisive,
+                "{kind:?} {server:?}"
+            );
+            assert!(kind == MessageType::Offer || !is_offer(kind, &lease));
+        }
     }
 
     #[test]
