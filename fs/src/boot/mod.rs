@@ -15,6 +15,7 @@
 //! | [`daemon`], [`private`], [`protect`], [`views`] | the daemon of the root, and what it sees |
 //! | [`talk`] | what it and the process that starts it say to each other |
 //! | [`linked`], [`links`] | link mode |
+//! | [`keep`] | how the node's own network service is kept from taking the root away |
 //! | [`switch_root`] | how it becomes the root |
 
 pub mod cmdline;
@@ -22,6 +23,7 @@ pub mod daemon;
 pub mod fetch;
 pub mod gather;
 pub mod init;
+pub mod keep;
 pub mod linked;
 pub mod links;
 pub mod load;

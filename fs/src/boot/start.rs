@@ -2,7 +2,7 @@
 
 use super::cmdline::{CommandLine, Mode, WordError};
 use super::talk::{Order, Talk, Word};
-use super::{gather, init, linked, net, status};
+use super::{gather, init, keep, linked, net, status};
 use anyhow::{Context as _, bail};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -54,7 +54,11 @@ pub fn root(line: &CommandLine, text: &str, newroot: &Path) -> anyhow::Result<()
             ),
         }
     }
-    shown(newroot)
+    shown(newroot)?;
+    if let Err(e) = keep::network(newroot, Path::new("/run")) {
+        tracing::warn!("networkd may take the address away that / is reached over: {e}");
+    }
+    Ok(())
 }
 
 /// Gives the machine its name before anything is mounted: to an NFS 4.1 server a client is its host name, and nodes

@@ -1,6 +1,7 @@
 //! Nodes that boot: the baseline, then our daemon, on the same image, tables and servers.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use statelite_tests::vm::kernel::Kernel;
 use statelite_tests::vm::site::{Mode, Nfs, Site, Spec};
@@ -16,6 +17,20 @@ fn table() -> String {
     format!("{}{MORE}{}", health::TABLE, units::ROWS)
 }
 
+/// The image's own network service, which knows nothing of what its `/` is reached over.
+fn enable_networkd(site: &Site) -> std::io::Result<()> {
+    let etc = site.image().join("etc/systemd");
+    fs::write(
+        etc.join("network/20-eth0.network"),
+        "[Match]\nName=eth0\n\n[Network]\nDHCP=yes\n",
+    )?;
+    let wants = etc.join("system/multi-user.target.wants");
+    symlink(
+        "/lib/systemd/system/systemd-networkd.service",
+        wants.join("systemd-networkd.service"),
+    )
+}
+
 #[test]
 fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
     if !health::can_run("our_root_works_like_the_baseline_and_keeps_what_it_must") {
@@ -29,6 +44,8 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
     let baseline_off = health::reboot(&mut node).unwrap();
     drop(node);
 
+    // The baseline would lose its address to networkd.
+    enable_networkd(&site).unwrap();
     let spec = Spec::new(1, Mode::Fuse);
     let server = site.manage(&spec, &table(), &[]).unwrap();
     let (mut node, boot) = health::boot(&site, &spec).unwrap();
@@ -45,6 +62,14 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
     health::is_ours(&mut node).unwrap();
     units::work(&mut node).unwrap();
     health::cron_ran(&mut node).unwrap();
+    health::checks(
+        &mut node,
+        &[
+            ("networkctl status eth0 | grep State:", "~configured"),
+            ("ip -o -4 addr show dev eth0 | grep -c inet", "1"),
+        ],
+    )
+    .unwrap();
 
     // The server's edits show.
     let motd = site.image().join("etc/motd");

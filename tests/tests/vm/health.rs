@@ -150,6 +150,11 @@ pub fn boot(site: &Site, spec: &Spec) -> Result<(Node, Boot)> {
     let seconds = start.elapsed().as_secs_f64();
     let traffic = node.traffic()?;
     let calls = traffic.iter().map(|mount| mount.total()).sum();
+    // A count that misses the image's mount would pass every comparison.
+    ensure!(
+        calls > 500,
+        "{calls} NFS calls are not a boot's: {traffic:?}"
+    );
     let mounts: Vec<_> = traffic
         .iter()
         .map(|mount| {

@@ -149,6 +149,10 @@ fn a_node_starts_through_pxelinux_with_what_the_management_side_made() {
             ("hostname", "n01"),
             // The server was the true one: its certificate is checked, and nobody had to be believed.
             (
+                "dmesg | grep -c 'statelitefs: the policy is there after'",
+                "1",
+            ),
+            (
                 "dmesg | grep statelitefs | grep -ciE 'verif|certificate|saved policy'",
                 "0",
             ),
