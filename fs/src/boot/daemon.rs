@@ -7,7 +7,7 @@ use super::net::resolve::Resolver;
 use super::private::{self, at};
 use super::saved::Lines;
 use super::talk::{Order, Talk, Word};
-use super::{log, protect, views};
+use super::{farewell, log, protect, views};
 use crate::cli::daemon::{drop_capabilities, keep_house, raise_limits};
 use crate::config::args::{MountArgs, PolicyArgs};
 use crate::config::assemble;
@@ -239,14 +239,24 @@ fn start(
     let overlay = Arc::new(Overlay::new(view, assemble::overlay_settings(&args)));
     overlay.prepare_root().context("first content of /")?;
     let root = Path::new(ROOT);
-    let (listener, mounted) = namespace::inside(outside, || -> anyhow::Result<_> {
+    let image = Path::new(at::IMAGE);
+    let systemd = farewell::is_for(image);
+    let (listener, mounted, farewell) = namespace::inside(outside, || -> anyhow::Result<_> {
         let listener = Listener::open(root).context("control socket in /run")?;
+        let farewell = systemd.then(|| farewell::prepare(Path::new("/run")));
         let mounted = session::mount(Arc::clone(&overlay), &settings, newroot)
             .with_context(|| format!("cannot mount at {}", newroot.display()))?;
-        Ok((listener, mounted))
+        Ok((listener, mounted, farewell))
     })??;
     protect::go_on_when_asked(mounted.session.as_fd());
     drop_capabilities();
+    match farewell {
+        Some(Ok(farewell)) => farewell.attend(at::PERSISTENT.into())?,
+        None => {}
+        Some(Err(e)) => {
+            tracing::warn!("a shutdown without the persistent server may take long: {e:#}")
+        }
+    }
     let controlled = Controlled {
         overlay: Arc::clone(&overlay),
         mountpoint: root.to_owned(),

@@ -5,6 +5,8 @@
 //! as the default then. A file that says something itself about keeping is left alone.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Where systemd says that networkd is started.
@@ -36,11 +38,26 @@ pub fn network(root: &Path, run: &Path) -> std::io::Result<()> {
             continue;
         }
         let dir = run.join(format!("systemd/network/{name}.d"));
-        std::fs::create_dir_all(&dir)?;
-        std::fs::write(dir.join("50-statelitefs.conf"), DROP_IN)?;
+        make_dirs(&dir)?;
+        write(&dir.join("50-statelitefs.conf"), DROP_IN)?;
         tracing::info!("{name}: networkd keeps the address that / is reached over");
     }
     Ok(())
+}
+
+/// Makes a directory that systemd reads, with those above it.
+pub(super) fn make_dirs(dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(dir)
+}
+
+/// Writes a file that systemd reads: nobody else may change it, whatever the umask is.
+pub(super) fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(true).mode(0o644);
+    options.open(path)?.write_all(text.as_bytes())
 }
 
 /// Whether a network file has a word on keeping what is there.

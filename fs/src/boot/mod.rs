@@ -13,6 +13,7 @@
 //! | [`status`] | how the management server is told that the node boots |
 //! | [`fetch`], [`tls`], [`saved`] | how the policy is asked for, and kept for worse times |
 //! | [`daemon`], [`private`], [`protect`], [`views`] | the daemon of the root, and what it sees |
+//! | [`farewell`] | what happens at shutdown when the persistent server is away |
 //! | [`talk`] | what it and the process that starts it say to each other |
 //! | [`linked`], [`links`] | link mode |
 //! | [`keep`] | how the node's own network service is kept from taking the root away |
@@ -20,6 +21,7 @@
 
 pub mod cmdline;
 pub mod daemon;
+pub mod farewell;
 pub mod fetch;
 pub mod gather;
 pub mod init;
