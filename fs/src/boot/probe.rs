@@ -40,11 +40,11 @@ pub enum NoAnswer {
 
 impl NoAnswer {
     /// Whether it is the same for other versions: the host is silent, or its NFS server hangs, which has one port for
-    /// all versions. A port mapper that hangs says nothing about version 4.
+    /// all versions. A port mapper that is silent, behind a firewall for instance, or hangs says nothing about version 4.
     pub fn of_host(&self) -> bool {
         match self {
-            Self::Silent(..) | Self::Unreachable(_) => true,
-            Self::Hangs(port, _) => *port != PORT_MAPPER_PORT,
+            Self::Unreachable(_) => true,
+            Self::Silent(port, _) | Self::Hangs(port, _) => *port != PORT_MAPPER_PORT,
             Self::Refused(_) | Self::Other(..) => false,
         }
     }
@@ -172,6 +172,21 @@ mod tests {
             let found = found.map(|one| (one.port, one.program, one.version));
             assert_eq!(found, expected, "{text} {version}");
         }
+    }
+
+    #[test]
+    fn a_port_mapper_behind_a_firewall_does_not_condemn_the_host() {
+        assert!(!NoAnswer::Silent(PORT_MAPPER_PORT, 5).of_host());
+        assert!(NoAnswer::Silent(2049, 5).of_host());
+        let options = options("ro");
+        // The order of versions: 4.1 has condemned the host before, if all of it is silent.
+        let ports: Vec<u16> = options
+            .versions()
+            .iter()
+            .filter_map(|version| first_asked(&options, version))
+            .map(|service| service.port)
+            .collect();
+        assert_eq!(ports, [2049, 111, 2049]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The lines of a policy, and the last good ones in the node's persistent store.
 //!
-//! They lie in the store's work directory, which shows nowhere in the node's tree.
+//! They lie in the store's work directory. The store shows at `/.statelite/persistent` of the node, so directory and file
+//! are for root alone.
 
 use crate::overlay::store::WORK_NAME;
 use anyhow::{Context as _, bail};
@@ -9,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// What the management server says about one node.
@@ -38,27 +40,53 @@ fn digest(lines: &Lines) -> anyhow::Result<String> {
     Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Keeps `lines` in the store; they are on the server when this returns.
+/// Takes from others than root what an earlier release left open.
+fn tighten(path: &Path, mode: u32) {
+    let set = || {
+        let found = path.symlink_metadata()?;
+        if found.is_symlink() || found.permissions().mode() & 0o7777 == mode {
+            return Ok(());
+        }
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+    };
+    // A server that takes root's rights away may refuse; the policy is worth more.
+    if let Err(e) = set() {
+        let path = path.display();
+        tracing::warn!("{path} cannot be closed to others than root (mode {mode:04o}): {e}");
+    }
+}
+
+/// Keeps `lines` in the store, for root alone; they are on the server when this returns.
 ///
 /// # Errors
 /// As writing files; what was kept before stays then.
 pub fn keep(store: &Path, lines: &Lines) -> anyhow::Result<()> {
-    if load(store, &lines.node).is_ok_and(|old| old == *lines) {
-        return Ok(());
-    }
     let file = file(store);
     let dir = file.parent().context("no directory")?;
-    if let Err(e) = std::fs::create_dir(dir)
+    if let Err(e) = std::fs::DirBuilder::new().mode(0o700).create(dir)
         && e.kind() != std::io::ErrorKind::AlreadyExists
     {
         return Err(e).with_context(|| dir.display().to_string());
+    }
+    tighten(dir, 0o700);
+    if load(store, &lines.node).is_ok_and(|old| old == *lines) {
+        tighten(&file, 0o600);
+        return Ok(());
     }
     let saved = Saved {
         sha256: digest(lines)?,
         lines: lines.clone(),
     };
     let new = file.with_extension("new");
-    let mut out = std::fs::File::create(&new).with_context(|| new.display().to_string())?;
+    let mut out = std::fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .with_context(|| new.display().to_string())?;
+    // One that was left half written may be an earlier release's.
+    tighten(&new, 0o600);
     out.write_all(&serde_json::to_vec_pretty(&saved)?)?;
     out.sync_all()?;
     std::fs::rename(&new, &file).with_context(|| file.display().to_string())?;
@@ -86,6 +114,37 @@ pub fn load(store: &Path, node: &str) -> anyhow::Result<Lines> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_for_root_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = file(dir.path());
+        let work = file.parent().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let mut lines = Lines {
+            node: "n01".into(),
+            ..Lines::default()
+        };
+        std::fs::create_dir(work).unwrap();
+        set(work, 0o755);
+        for change in [false, true, false] {
+            if change {
+                lines.litefile.push("tmpfs /x".into());
+            }
+            keep(dir.path(), &lines).unwrap();
+            assert_eq!((mode(work), mode(&file)), (0o700, 0o600));
+            set(work, 0o755);
+            set(&file, 0o644);
+            std::fs::write(file.with_extension("new"), "").unwrap();
+            set(&file.with_extension("new"), 0o644);
+        }
+        std::fs::remove_dir_all(work).unwrap();
+        keep(dir.path(), &lines).unwrap();
+        assert_eq!((mode(work), mode(&file)), (0o700, 0o600));
+    }
 
     #[test]
     fn what_is_kept_comes_back_whole_or_not_at_all() {

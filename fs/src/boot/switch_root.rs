@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::Command;
 
 /// Mounts that go along, and stay what they are.
-const MOVED: [&str; 4] = ["dev", "proc", "sys", "run"];
+const MOVED: [&str; 4] = ["dev", "proc", "sys", RUN];
+/// The one that systems of before 2011 have no directory for.
+const RUN: &str = "run";
 
 /// Whether the new root has something to start.
 ///
@@ -27,14 +29,46 @@ pub fn check(newroot: &Path, init: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// Those of [`MOVED`] that the image has a directory for.
+///
+/// # Errors
+/// Names the directories that are missing and cannot be done without.
+fn moved(newroot: &Path) -> anyhow::Result<Vec<&'static str>> {
+    // A link counts for nothing: from here it leads into the initramfs.
+    let there = |name: &&str| {
+        let found = newroot.join(name).symlink_metadata();
+        found.is_ok_and(|found| found.is_dir())
+    };
+    let (found, missing): (Vec<_>, Vec<_>) = MOVED.into_iter().partition(there);
+    let needed: Vec<String> = missing
+        .into_iter()
+        .filter(|name| *name != RUN)
+        .map(|name| format!("/{name}"))
+        .collect();
+    if !needed.is_empty() {
+        bail!(
+            "the image has no directory {}; is it the right directory, and is it complete?",
+            needed.join(", ")
+        );
+    }
+    Ok(found)
+}
+
 /// Makes `newroot` the root directory, empties the initramfs and becomes `init`.
 ///
 /// # Errors
-/// Before the point of no return: no `init` in the new root, or mounts that cannot be moved;
-/// after it: `init` cannot be started.
+/// Before the point of no return: no `init` in the new root, or no directory for a mount; after it: mounts that cannot be
+/// moved, or `init` cannot be started.
 pub fn enter(newroot: &Path, init: &Path, args: Vec<String>) -> anyhow::Result<Infallible> {
     check(newroot, init)?;
-    for name in MOVED {
+    let moved = moved(newroot)?;
+    if !moved.contains(&RUN) {
+        tracing::warn!(
+            "the image has no directory /run: what the initramfs has there is left behind"
+        );
+        super::mounts::undo(&Path::new("/").join(RUN));
+    }
+    for name in moved {
         let (from, to) = (Path::new("/").join(name), newroot.join(name));
         rustix::mount::mount_move(&from, &to).with_context(|| {
             format!(
@@ -106,4 +140,26 @@ fn empty_on(dir: BorrowedFd<'_>, device: (u32, u32)) -> crate::sys::Result<()> {
         let _ = rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_run_may_be_missing_in_an_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str| std::fs::create_dir(dir.path().join(name)).unwrap();
+        make("sys");
+        // A link would lead out of the image.
+        std::os::unix::fs::symlink("/proc", dir.path().join("proc")).unwrap();
+        let error = moved(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("no directory /dev, /proc;"), "{error}");
+        std::fs::remove_file(dir.path().join("proc")).unwrap();
+        make("proc");
+        make("dev");
+        assert_eq!(moved(dir.path()).unwrap(), ["dev", "proc", "sys"]);
+        make("run");
+        assert_eq!(moved(dir.path()).unwrap(), MOVED);
+    }
 }

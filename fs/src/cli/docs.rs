@@ -42,3 +42,25 @@ pub fn write(dir: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_name_pages_that_are_written() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path()).unwrap();
+        let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+        let mut named = 0;
+        for unit in std::fs::read_dir(units).unwrap() {
+            let text = std::fs::read_to_string(unit.unwrap().path()).unwrap();
+            for page in text.split_whitespace().filter_map(|w| w.split_once("man:")) {
+                let name = page.1.strip_suffix("(8)").unwrap();
+                assert!(dir.path().join(format!("man/{name}.8")).is_file(), "{name}");
+                named += 1;
+            }
+        }
+        assert!(named > 0);
+    }
+}

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`archive`] | how files become a cpio archive |
 //! | [`modules`] | which module files a name stands for, and in what order they are loaded |
+//! | [`firmware`] | which firmware files go along with modules |
 //! | [`unpack`] | how compressed modules are read |
 //! | [`capabilities`] | which files of the image have capabilities |
 //! | [`elf`] | whether a program runs without libraries |
@@ -15,6 +16,7 @@
 pub mod archive;
 pub mod capabilities;
 pub mod elf;
+pub mod firmware;
 pub mod modules;
 pub mod unpack;
 
@@ -59,6 +61,13 @@ const CARDS: [&str; 19] = [
     "ena",
     "gve",
 ];
+
+/// Drivers of devices that another module brings, with that module: they are loaded together when its own device is
+/// there. One that is told of devices only later (Hyper-V's bus) would else be looked through too early.
+const BROUGHT: [(&str, &str); 2] = [("mlx4_en", "mlx4_core"), ("hv_netvsc", "hv_vmbus")];
+
+/// Cards that do nothing without firmware from a file.
+const WITH_FIRMWARE: [&str; 1] = ["bnx2x"];
 
 /// What busybox is called as, for whoever ends up in its shell.
 const APPLETS: [&str; 34] = [
@@ -115,13 +124,14 @@ pub fn build(contents: &Contents) -> anyhow::Result<Archive> {
     if let Some(image) = &contents.image {
         archive.file(CAPABILITIES, 0o644, capabilities::list(image)?)?;
     }
+    // Before the modules: a file that is given wins over firmware that is found.
+    for (from, to) in &contents.files {
+        archive.file(to.trim_start_matches('/'), mode_of(from)?, read(from)?)?;
+    }
     if let Some(dir) = &contents.modules_dir {
         add_modules(&mut archive, dir, &contents.modules)?;
     } else if let Some(name) = contents.modules.first() {
         bail!("module {name}: no --modules-dir to take it from");
-    }
-    for (from, to) in &contents.files {
-        archive.file(to.trim_start_matches('/'), mode_of(from)?, read(from)?)?;
     }
     Ok(archive)
 }
@@ -170,25 +180,30 @@ fn add_tables(archive: &mut Archive, dir: &Path) -> anyhow::Result<()> {
 
 fn add_modules(archive: &mut Archive, dir: &Path, more: &[String]) -> anyhow::Result<()> {
     let tree = Tree::read(dir)?;
+    let firmware = firmware::Places::of(dir);
     let mut load = Vec::new();
     for name in WANTED {
         // One that the kernel does not have as a module is built in, or not needed there.
         load.extend(tree.resolve(name).unwrap_or_default());
     }
     for name in more {
-        load.extend(tree.resolve(name)?);
+        let files = tree.resolve(name)?;
+        for file in &files {
+            firmware.add(archive, &read_module(dir, file)?)?;
+        }
+        load.extend(files);
     }
     let mut drivers = String::new();
     for name in CARDS {
         let Ok(files) = tree.resolve(name) else {
             continue;
         };
-        let names: Vec<String> = files.iter().map(|file| place(file)).collect();
-        for pattern in tree.patterns(name) {
-            drivers.push_str(&format!("{pattern} {}\n", names.join(" ")));
-        }
+        drivers.push_str(&driver(&tree, name, &files));
         for file in &files {
             add_module(archive, dir, file)?;
+        }
+        if let (true, Some(file)) = (WITH_FIRMWARE.contains(&name), files.last()) {
+            firmware.add(archive, &read_module(dir, file)?)?;
         }
     }
     let mut list = String::new();
@@ -204,6 +219,19 @@ fn add_modules(archive: &mut Archive, dir: &Path, more: &[String]) -> anyhow::Re
     archive.file(DRIVERS, 0o644, drivers.into_bytes())
 }
 
+/// Lines of [`DRIVERS`] for the card's driver `name`.
+fn driver(tree: &Tree, name: &str, files: &[String]) -> String {
+    let files: Vec<String> = files.iter().map(|file| place(file)).collect();
+    let bringer = BROUGHT
+        .iter()
+        .find(|(brought, _)| *brought == name)
+        .map(|(_, bringer)| tree.patterns(bringer));
+    tree.patterns(name)
+        .chain(bringer.into_iter().flatten())
+        .map(|pattern| format!("{pattern} {}\n", files.join(" ")))
+        .collect()
+}
+
 /// Where the archive has a module, unpacked.
 fn place(file: &str) -> String {
     let name = file.rsplit('/').next().unwrap_or(file);
@@ -215,8 +243,15 @@ fn add_module(archive: &mut Archive, dir: &Path, file: &str) -> anyhow::Result<(
     if archive.has(&to) {
         return Ok(());
     }
-    let path = dir.join(file);
-    let data = unpack::unpack(file, read(&path)?)
-        .with_context(|| format!("{}: cannot be unpacked", path.display()))?;
-    archive.file(&to, 0o644, data)
+    archive.file(&to, 0o644, read_module(dir, file)?)
 }
+
+/// A module, unpacked.
+fn read_module(dir: &Path, file: &str) -> anyhow::Result<Vec<u8>> {
+    let path = dir.join(file);
+    unpack::unpack(file, read(&path)?)
+        .with_context(|| format!("{}: cannot be unpacked", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

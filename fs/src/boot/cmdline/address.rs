@@ -161,6 +161,10 @@ impl Ip {
         let Some(address) = field(0) else {
             return Ok(Some(Ip::Dhcp(card)));
         };
+        // The last field says how; an address before it is then what the server may give, not what counts.
+        if let Some(Some(Ip::Dhcp(_))) = field(6).and_then(how) {
+            return Ok(Some(Ip::Dhcp(card)));
+        }
         let quad = |text: &str| -> Result<Ipv4Addr, String> {
             text.parse()
                 .map_err(|_| format!("\"{text}\" is no address"))

@@ -95,6 +95,9 @@ pub struct CommandLine {
     pub debug: bool,
     /// What is odd and was passed over.
     pub warnings: Vec<String>,
+    /// Words about the network that cannot be read, with the reason. They may be meant for the program that has
+    /// brought the network up, so they matter only where it is not up.
+    pub unread: Vec<String>,
 }
 
 /// A word that cannot be followed.
@@ -216,16 +219,19 @@ impl CommandLine {
             ("netdev", Some(value)) => {
                 self.netdev = (!value.is_empty()).then(|| value.to_owned());
             }
-            ("ip", Some(value)) => match Ip::parse(value)? {
-                Some(ip) => self.ip = Some(ip),
-                None if value.is_empty() => {}
-                None => self.warnings.push(format!(
+            ("ip", Some(value)) => match Ip::parse(value) {
+                Ok(Some(ip)) => self.ip = Some(ip),
+                Ok(None) if value.is_empty() => {}
+                Ok(None) => self.warnings.push(format!(
                     "ip={value} is left to the kernel and other programs of the initramfs"
                 )),
+                Err(reason) => self.unread(key, value, &reason),
             },
-            ("nameserver", Some(value)) => {
-                self.nameservers.push(address::ip(value)?);
-            }
+            ("nameserver", Some(value)) => match address::ip(value) {
+                Ok(address) => self.nameservers.push(address),
+                Err(_) if value.is_empty() => {}
+                Err(reason) => self.unread(key, value, &reason),
+            },
             ("init", Some(value)) if value.starts_with('/') => self.init = Some(value.into()),
             ("nonodestatus", None) => self.no_status = true,
             ("shell", None) => self.shell = true,
@@ -280,6 +286,13 @@ impl CommandLine {
                 .push(format!("statelite.{key} is not known and passed over")),
         }
         Ok(())
+    }
+
+    /// Passes over a word about the network.
+    fn unread(&mut self, key: &str, value: &str, reason: &str) {
+        let word = format!("{key}={value}: {reason}");
+        self.warnings.push(format!("{word}; passed over"));
+        self.unread.push(word);
     }
 
     /// xCAT's nodeset writes `/server:/dir` for some rows with variables.

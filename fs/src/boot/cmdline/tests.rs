@@ -186,12 +186,6 @@ fn words_that_cannot_be_followed_are_named() {
         ("root=nfs:s:/a:ro,readahead=abc", "readahead=abc: expected"),
         ("statelite.nfsopts=readahead=abc", "readahead=abc: expected"),
         ("MNTOPTS=timeo=soon", "timeo=soon: expected"),
-        (
-            "ip=10.0.0.2::10.0.0.1:255.0.255.0:n:eth0:none",
-            "no network mask",
-        ),
-        ("ip=10.0.0.2::10.0.0.1::n:eth0:none", "mask is missing"),
-        ("ip=eth0:fast", "not known"),
     ] {
         let errors = parse(text).unwrap_err();
         let word = text.split(' ').next().unwrap();
@@ -204,6 +198,35 @@ fn words_that_cannot_be_followed_are_named() {
         );
     }
     assert_eq!(parse("statelite.mode=x NODE=/ quiet").unwrap_err().len(), 2);
+}
+
+#[test]
+fn words_about_the_network_that_cannot_be_read_stop_no_boot() {
+    for (text, says) in [
+        (
+            "ip=10.0.0.2::10.0.0.1:255.0.255.0:n:eth0:none",
+            "no network mask",
+        ),
+        ("ip=10.0.0.2::10.0.0.1::n:eth0:none", "mask is missing"),
+        ("ip=eth0:fast", "not known"),
+        ("ip=eth0:static", "not known"),
+        ("ip=eth0:dhcp,dhcp6", "not known"),
+        ("ip=static", "expected dhcp"),
+        ("nameserver=bad", "not an address"),
+    ] {
+        let line = line(text);
+        let [word] = line.unread.as_slice() else {
+            panic!("{text}: {:?}", line.unread);
+        };
+        assert!(word.starts_with(&format!("{text}: ")), "{word}");
+        assert!(word.contains(says), "{word}");
+        assert_eq!(line.warnings, [format!("{word}; passed over")]);
+        assert_eq!((line.ip, line.nameservers.len()), (None, 0));
+    }
+    let both = line("ip=eth0:dhcp ip=eth0:static nameserver=10.0.0.1 nameserver=x");
+    assert_eq!(both.ip, Some(Ip::Dhcp(Some("eth0".into()))));
+    assert_eq!(both.nameservers.len(), 1);
+    assert_eq!(both.unread.len(), 2);
 }
 
 #[test]
@@ -266,6 +289,15 @@ fn addresses() {
         ("dhcp", Some(Ip::Dhcp(None))),
         ("eth0:dhcp", Some(Ip::Dhcp(Some("eth0".into())))),
         (":::::eth1:dhcp", Some(Ip::Dhcp(Some("eth1".into())))),
+        (
+            "10.0.0.2::10.0.0.1:24:n1:eth0:dhcp",
+            Some(Ip::Dhcp(Some("eth0".into()))),
+        ),
+        ("10.0.0.2::::::on", Some(Ip::Dhcp(None))),
+        (
+            "10.0.0.2::::n1:eth1:any",
+            Some(Ip::Dhcp(Some("eth1".into()))),
+        ),
         ("off", Some(Ip::Off)),
         ("[fd00::2]::[fd00::1]:64::eth0:none", None),
         ("eth0:auto6", None),

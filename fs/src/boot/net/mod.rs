@@ -46,7 +46,7 @@ pub fn up(line: &CommandLine) -> anyhow::Result<Network> {
     let _ = net::switch_on(&control, "lo");
     let mut retry = Retry::new("the network", line.timeout);
     while let Err(error) = attempt(line, &control, &mut known) {
-        retry.failed(&error)?;
+        retry.failed(&with_unread(error, &line.unread))?;
         // A service of the initramfs may have been slower than we were; it holds the port that DHCP needs.
         if is_up() {
             retry.succeeded();
@@ -55,6 +55,14 @@ pub fn up(line: &CommandLine) -> anyhow::Result<Network> {
     }
     write_resolv_conf(&known);
     Ok(known)
+}
+
+/// The error with the words that might have helped.
+fn with_unread(error: anyhow::Error, unread: &[String]) -> anyhow::Error {
+    if unread.is_empty() {
+        return error;
+    }
+    anyhow::anyhow!("{error:#}; passed over: {}", unread.join("; "))
 }
 
 fn attempt(
@@ -160,6 +168,19 @@ fn write_resolv_conf(known: &Network) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_read_is_named_where_there_is_no_network() {
+        let error = || anyhow::anyhow!("DHCP: no answer");
+        let plain = with_unread(error(), &[]).to_string();
+        assert_eq!(plain, "DHCP: no answer");
+        let line = crate::boot::cmdline::parse("ip=eth0:static").unwrap();
+        let told = with_unread(error(), &line.unread).to_string();
+        assert!(
+            told.starts_with("DHCP: no answer; passed over: ip=eth0:static: "),
+            "{told}"
+        );
+    }
 
     #[test]
     fn routes_are_seen() {
