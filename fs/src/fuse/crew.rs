@@ -239,10 +239,14 @@ mod tests {
     fn who_waits_is_stood_in_for_and_all_end_with_the_mount() {
         let crew = Crew::new(3, 9);
         let (requests, threads) = start(&crew, 12);
-        for _ in 0..2000 {
-            requests.send(None).unwrap();
+        let answered = Arc::new(AtomicBool::new(false));
+        for _ in 0..12 {
+            requests.send(Some(Arc::clone(&answered))).unwrap();
         }
-        eventually("served", || crew.finished.load(Ordering::Acquire) == 2000);
+        eventually("each has a request", || {
+            crew.ready.load(Ordering::Acquire) == 0
+        });
+        answered.store(true, Ordering::Release);
         eventually("all but three rest", || crew.rest.lock().threads.len() == 9);
 
         // Nine wait, of three that were ready.
@@ -252,11 +256,11 @@ mod tests {
         }
         requests.send(None).unwrap();
         eventually("served while nine wait", || {
-            crew.finished.load(Ordering::Acquire) == 2001
+            crew.finished.load(Ordering::Acquire) == 13
         });
         answered.store(true, Ordering::Release);
         eventually("all that waited", || {
-            crew.finished.load(Ordering::Acquire) == 2010
+            crew.finished.load(Ordering::Acquire) == 22
         });
         for _ in 0..100 {
             requests.send(None).unwrap();
