@@ -8,9 +8,16 @@ use fuser::{FileAttr, FileType, INodeNo, Request, TimeOrNow};
 use rustix::io::Errno;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// An errno as fuser wants it.
+/// Numbers from here on are the kernel's own. `ERESTARTSYS`, 512, comes out of calls on NFS when their mount is forced
+/// to unmount.
+const INTERNAL: i32 = 512;
+
+/// An errno as fuser wants it. With an internal one the kernel would refuse the answer, and the caller wait for ever.
 pub fn errno(e: Errno) -> fuser::Errno {
-    fuser::Errno::from_i32(e.raw_os_error())
+    match e.raw_os_error() {
+        INTERNAL.. => fuser::Errno::EIO,
+        other => fuser::Errno::from_i32(other),
+    }
 }
 
 /// Who sent a request.
@@ -111,6 +118,12 @@ pub fn decode_rdev(rdev: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernel_takes_every_error() {
+        assert_eq!(errno(Errno::from_raw_os_error(512)).code(), libc::EIO);
+        assert_eq!(errno(Errno::NOENT).code(), libc::ENOENT);
+    }
 
     #[test]
     fn device_numbers_survive() {

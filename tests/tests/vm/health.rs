@@ -58,7 +58,10 @@ pub fn works_as_a_machine(node: &mut Node) -> Result<()> {
             ),
             (&su("id -un"), USER),
             ("wc -c </etc/machine-id", "33"),
-            ("journalctl -b --no-pager -u cron | tail -n 9", "~Started"),
+            (
+                "journalctl -b --no-pager -u cron | grep -m1 Started",
+                "~Started",
+            ),
             (
                 "logger -t probe hello; for i in $(seq 50); do grep 'probe: hello' /var/log/syslog && break; sleep .2; done",
                 "~probe: hello",
