@@ -136,6 +136,9 @@ pub struct Nfs {
     /// Write everything as JSON; rewritten after each boot.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Measure nothing: show what --json wrote to this file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "modes"])]
+    pub from: Option<PathBuf>,
     /// Draw a chart of each phase and NFS version into this directory.
     #[arg(long, value_name = "DIR")]
     pub svg: Option<PathBuf>,

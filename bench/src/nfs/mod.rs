@@ -38,6 +38,13 @@ use crate::machine;
 /// # Errors
 /// When nothing could be measured, or a file cannot be written. A mode that fails alone is told as missing.
 pub fn measure(args: &Args) -> Result<()> {
+    if let Some(file) = &args.from {
+        let name = || format!("reading {}", file.display());
+        let text = std::fs::read_to_string(file).with_context(name)?;
+        let report = serde_json::from_str(&text).with_context(name)?;
+        write(args, &report)?;
+        return tell(args, &report);
+    }
     let wanted = |mode: &&Mode| args.modes.is_empty() || args.modes.iter().any(|m| m == mode.name);
     let modes: Vec<&Mode> = MODES.iter().filter(wanted).collect();
     let mut report = NfsReport {
@@ -76,10 +83,15 @@ pub fn measure(args: &Args) -> Result<()> {
         }
     }
     ensure!(!report.runs.is_empty(), "nothing could be measured");
+    tell(args, &report)
+}
+
+/// The tables, on standard output.
+fn tell(args: &Args, report: &NfsReport) -> Result<()> {
     let text = if args.markdown {
-        table::markdown(&report)
+        table::markdown(report)
     } else {
-        table::text(&report)
+        table::text(report)
     };
     let mut out = std::io::stdout();
     out.write_all(text.as_bytes()).context("writing the table")

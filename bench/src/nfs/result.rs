@@ -6,7 +6,7 @@ use super::mountstats::Traffic;
 use crate::machine::Machine;
 
 /// Everything that was found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct NfsReport {
     /// Where the virtual machines ran.
     pub machine: Machine,
