@@ -31,6 +31,7 @@ Documentation=man:statelitefs(8)
 DefaultDependencies=no
 Conflicts=shutdown.target
 Before=shutdown.target
+IgnoreOnIsolate=yes
 
 [Service]
 Type=oneshot

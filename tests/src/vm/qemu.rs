@@ -148,6 +148,9 @@ impl Machine {
     }
 }
 
+/// How long a machine that was killed may take to be gone: its memory has to be given back.
+const GONE: Duration = Duration::from_secs(30);
+
 /// A running machine. Dropping it ends it.
 #[derive(Debug)]
 pub struct Qemu {
@@ -237,11 +240,16 @@ impl Qemu {
         child_of(self.nsenter.id())
     }
 
-    /// Pulls the plug: SIGKILL.
+    /// Pulls the plug: SIGKILL. Returns when the machine is gone, and its ports are free for another.
     pub fn cut(&mut self) {
         if let Some(pid) = self.pid() {
             // It may have ended just now.
             let _ = Cmd::new("kill").args(["-9", &pid.to_string()]).run();
+            // nsenter ends after it, and would not if it were killed first.
+            let deadline = Instant::now() + GONE;
+            while self.alive() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         let _ = self.nsenter.kill();
         let _ = self.nsenter.wait();
