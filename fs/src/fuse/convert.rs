@@ -20,6 +20,25 @@ pub fn errno(e: Errno) -> fuser::Errno {
     }
 }
 
+/// An entry without a node.
+pub const NOTHING: fuser::FileAttr = fuser::FileAttr {
+    ino: fuser::INodeNo(0),
+    size: 0,
+    blocks: 0,
+    atime: UNIX_EPOCH,
+    mtime: UNIX_EPOCH,
+    ctime: UNIX_EPOCH,
+    crtime: UNIX_EPOCH,
+    kind: fuser::FileType::RegularFile,
+    perm: 0,
+    nlink: 0,
+    uid: 0,
+    gid: 0,
+    rdev: 0,
+    blksize: 4096,
+    flags: 0,
+};
+
 /// Who sent a request.
 pub fn caller(req: &Request) -> Caller {
     Caller {

@@ -11,10 +11,10 @@ use crate::overlay::Overlay;
 use crate::overlay::change::Change;
 use crate::overlay::create::{Make, Owner};
 use crate::overlay::rename::Onto;
-use convert::{attr, caller, decode_rdev, errno, set_time};
+use convert::{NOTHING, attr, caller, decode_rdev, errno, set_time};
 use crew::Crew;
 use fuser::{
-    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType, Filesystem, Generation, INodeNo,
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, Generation, INodeNo,
     InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
     ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
     ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
@@ -583,22 +583,3 @@ impl Filesystem for Fs {
         }
     }
 }
-
-/// An entry without a node.
-const NOTHING: fuser::FileAttr = fuser::FileAttr {
-    ino: INodeNo(0),
-    size: 0,
-    blocks: 0,
-    atime: SystemTime::UNIX_EPOCH,
-    mtime: SystemTime::UNIX_EPOCH,
-    ctime: SystemTime::UNIX_EPOCH,
-    crtime: SystemTime::UNIX_EPOCH,
-    kind: FileType::RegularFile,
-    perm: 0,
-    nlink: 0,
-    uid: 0,
-    gid: 0,
-    rdev: 0,
-    blksize: 4096,
-    flags: 0,
-};
