@@ -114,8 +114,8 @@ impl Filesystem for Fs {
         }
     }
 
+    // Not counted as work: fuser gives several at a time, and a thread that rests after the first would keep the others.
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
-        let _at_work = self.crew.work();
         self.overlay.forget(ino.0, nlookup);
     }
 
