@@ -239,8 +239,7 @@ fn start(
     let overlay = Arc::new(Overlay::new(view, assemble::overlay_settings(&args)));
     overlay.prepare_root().context("first content of /")?;
     let root = Path::new(ROOT);
-    let image = Path::new(at::IMAGE);
-    let systemd = farewell::is_for(image);
+    let systemd = farewell::is_for(Path::new(at::IMAGE));
     let (listener, mounted, farewell) = namespace::inside(outside, || -> anyhow::Result<_> {
         let listener = Listener::open(root).context("control socket in /run")?;
         let farewell = systemd.then(|| farewell::prepare(Path::new("/run")));
@@ -250,12 +249,9 @@ fn start(
     })??;
     protect::go_on_when_asked(mounted.session.as_fd());
     drop_capabilities();
-    match farewell {
-        Some(Ok(farewell)) => farewell.attend(at::PERSISTENT.into())?,
-        None => {}
-        Some(Err(e)) => {
-            tracing::warn!("a shutdown without the persistent server may take long: {e:#}")
-        }
+    let attended = farewell.map(|farewell| farewell?.attend(at::PERSISTENT.into()));
+    if let Some(Err(e)) = attended {
+        tracing::warn!("a shutdown without the persistent server may take long: {e:#}");
     }
     let controlled = Controlled {
         overlay: Arc::clone(&overlay),

@@ -15,7 +15,7 @@ use rustix::fs::inotify;
 use rustix::mount::UnmountFlags;
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// How long a server may be silent at a shutdown. A unit has 90 seconds by default.
@@ -37,7 +37,6 @@ IgnoreOnIsolate=yes
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=-/bin/true
-RuntimeDirectory=statelitefs-farewell
 ";
 
 /// Tells when the shutdown begins.
@@ -61,7 +60,10 @@ pub fn prepare(run: &Path) -> anyhow::Result<Farewell> {
     let wants = units.join("sysinit.target.wants");
     keep::make_dirs(&wants)?;
     let unit = format!("{NAME}.service");
-    keep::write(&units.join(&unit), UNIT)?;
+    keep::write(
+        &units.join(&unit),
+        &format!("{UNIT}RuntimeDirectory={NAME}\n"),
+    )?;
     let link = wants.join(&unit);
     if link.symlink_metadata().is_err() {
         std::os::unix::fs::symlink(Path::new("..").join(&unit), link)?;
@@ -84,7 +86,7 @@ impl Farewell {
             .spawn(move || {
                 if self.wait() {
                     tracing::info!("the node goes down");
-                    refuse_the_silent(&store, PATIENCE);
+                    refuse_the_silent(&store);
                 }
             })
             .context("farewell")?;
@@ -110,34 +112,49 @@ impl Farewell {
     }
 }
 
-/// Asks the server of `store` again and again; once it has been silent for `patience` its calls fail, until it answers.
-fn refuse_the_silent(store: &Path, patience: Duration) {
+/// Asks the server of `store` again and again, and has its calls fail while it is silent.
+fn refuse_the_silent(store: &Path) {
     let (answers, answered) = channel();
     let asked = store.to_owned();
     let asker = std::thread::Builder::new().spawn(move || {
         loop {
-            // Either way it is not waited for any longer.
-            let _ = rustix::fs::statfs(&asked);
-            if answers.send(()).is_err() {
+            // A call that was made to fail is no answer.
+            if rustix::fs::statfs(&asked).is_ok() && answers.send(()).is_err() {
                 return;
             }
             std::thread::sleep(PAUSE);
         }
     });
-    if asker.is_err() {
-        return;
-    }
-    loop {
-        match answered.recv_timeout(patience) {
-            Ok(()) => continue,
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        tracing::warn!("the server of the persistent store is silent: calls to it fail now");
-        loop {
+    match asker {
+        Ok(_) => attend_to(&answered, PATIENCE, PAUSE, || {
             // It stays mounted, since it is in use; its calls that are under way fail.
             let _ = rustix::mount::unmount(store, UnmountFlags::FORCE);
-            std::thread::sleep(PAUSE);
+        }),
+        Err(e) => tracing::warn!("a silent server will be waited for: {e}"),
+    }
+}
+
+/// Calls `refuse` once there was no answer for `patience`, and again after each `pause` until there is one. Ends with who asks.
+fn attend_to(
+    answered: &Receiver<()>,
+    patience: Duration,
+    pause: Duration,
+    mut refuse: impl FnMut(),
+) {
+    let mut silent = false;
+    loop {
+        match answered.recv_timeout(if silent { pause } else { patience }) {
+            Ok(()) => silent = false,
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                if !silent {
+                    tracing::warn!(
+                        "the server of the persistent store is silent: calls to it fail now"
+                    );
+                }
+                silent = true;
+                refuse();
+            }
         }
     }
 }
@@ -158,7 +175,11 @@ mod tests {
         assert!(is_for(&root));
         let farewell = prepare(&run).unwrap();
         let wanted = run.join("systemd/system/sysinit.target.wants/statelitefs-farewell.service");
-        assert_eq!(fs::read_to_string(&wanted).unwrap(), UNIT);
+        let text = fs::read_to_string(&wanted).unwrap();
+        assert!(
+            text.ends_with("RuntimeDirectory=statelitefs-farewell\n"),
+            "{text}"
+        );
         assert_eq!(fs::metadata(wanted).unwrap().mode() & 0o777, 0o644);
         // systemd gives it a mode and an owner before.
         fs::set_permissions(
@@ -171,5 +192,26 @@ mod tests {
         assert!(!waiting.is_finished());
         fs::remove_dir(run.join(NAME)).unwrap();
         assert!(waiting.join().unwrap());
+    }
+
+    #[test]
+    fn calls_fail_only_while_the_server_is_silent() {
+        let (answers, answered) = channel();
+        let (refusals, refused) = channel();
+        let step = Duration::from_millis(20);
+        let attending = std::thread::spawn(move || {
+            attend_to(&answered, step * 5, step, || refusals.send(()).unwrap());
+        });
+        let limit = Duration::from_secs(20);
+        for _ in 0..3 {
+            refused.recv_timeout(limit).unwrap();
+        }
+        // It is back: what was refused until it was heard is all.
+        answers.send(()).unwrap();
+        std::thread::sleep(step * 2);
+        while refused.try_recv().is_ok() {}
+        drop(answers);
+        attending.join().unwrap();
+        assert!(refused.try_recv().is_err());
     }
 }
