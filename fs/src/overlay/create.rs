@@ -129,11 +129,7 @@ impl Overlay {
         let stat = stat_at(&*dir, name)?;
         let identity = store.layer.identity(&stat);
         let body = match what {
-            Make::Dir => Body::Dir(DirBody {
-                upper: Presence::Present,
-                opaque: true,
-                ..DirBody::default()
-            }),
+            Make::Dir => super::find::opaque_dir(),
             _ => Body::Upper { indexed: false },
         };
         Ok((

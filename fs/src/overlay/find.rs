@@ -227,15 +227,18 @@ impl Overlay {
             if root {
                 self.seed(&region)?;
             }
-            let before = region.store.as_ref().map(|store| store.epoch());
-            let found = self.find_opaque(parent, name, &region, &place)?;
-            if root && let Some(store) = &region.store {
-                let _names = store.names.read_recursive();
-                if before == Some(store.epoch()) {
-                    region.see(found.stat());
+            match region.store.as_ref().filter(|_| root) {
+                None => self.find_opaque(parent, name, &region, &place)?,
+                Some(store) => {
+                    let before = store.epoch();
+                    let found = self.find_opaque(parent, name, &region, &place)?;
+                    let _names = store.names.read_recursive();
+                    if before == store.epoch() {
+                        region.see(found.stat());
+                    }
+                    found
                 }
             }
-            found
         } else {
             self.find_union(view, parent, name, &region, &place, root)?
         };
@@ -480,7 +483,7 @@ fn seen(view: &View, place: &Place) -> Option<(u64, Stat)> {
 }
 
 /// A directory of a store that nothing shows through.
-fn opaque_dir() -> Body {
+pub(super) fn opaque_dir() -> Body {
     Body::Dir(DirBody {
         upper: Presence::Present,
         opaque: true,

@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 /// Where kernels and images are kept: `STATELITE_VM_DIR`, or `/var/tmp/statelite-vm`.
 #[must_use]
@@ -67,8 +68,10 @@ pub fn turn() -> Result<Turn> {
     let places = places()?;
     loop {
         for place in &places {
-            if flock(place, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                return Ok(Turn(vec![place.try_clone()?]));
+            match flock(place, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Turn(vec![place.try_clone()?])),
+                Err(Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         std::thread::sleep(AGAIN);
