@@ -55,6 +55,8 @@ pub struct MountSpec {
     pub views: Option<PathBuf>,
     /// Pairs of path and option.
     pub rules: Vec<(String, String)>,
+    /// Rules that nobody has to list.
+    pub implied: Option<String>,
     /// Rules and trees from tables.
     pub tables: Option<Tables>,
     /// File capabilities of the image.
@@ -82,6 +84,7 @@ impl MountSpec {
             local: None,
             views: None,
             rules: Vec::new(),
+            implied: None,
             tables: None,
             capabilities: None,
             passthrough: None,
@@ -120,6 +123,9 @@ impl MountSpec {
         }
         for (path, placement) in &self.rules {
             option("--rule", format!("{path}={placement}").into());
+        }
+        if let Some(implied) = &self.implied {
+            option("--implied", implied.into());
         }
         if let Some(tables) = &self.tables {
             option("--tables", (&tables.dir).into());

@@ -255,6 +255,39 @@ fn mtab_is_a_link_to_the_mounts_unless_the_image_has_one() -> Result<()> {
     Ok(())
 }
 
+/// What systemd has to write is writable without a row, where the image has it; a row has the last word.
+#[test]
+fn what_systemd_writes_needs_no_row() -> Result<()> {
+    for (option, row, id_is_kept) in [
+        (None, None, true),
+        (Some("none"), None, true),
+        (Some("systemd"), None, false),
+        (Some("systemd"), Some("/etc/"), true),
+    ] {
+        let Some(mut world) = World::new("implied")? else {
+            return Ok(());
+        };
+        world.put("image/etc/machine-id", "")?;
+        world.dir("image/var/lib")?;
+        world.spec.implied = option.map(str::to_owned);
+        if let Some(row) = row {
+            world.spec.rules = vec![(row.to_owned(), "ro".to_owned())];
+        }
+        world.start()?;
+        let id = fs::write(world.m("etc/machine-id"), "0123");
+        same(id.is_err(), id_is_kept, "machine-id stays as it is")?;
+        if !id_is_kept {
+            ensure!(
+                world.explain("/etc/machine-id")?.contains("implied"),
+                "explain says why"
+            );
+        }
+        // The image has no such directory.
+        ensure!(!world.m("var/lib/systemd").exists(), "made up");
+    }
+    Ok(())
+}
+
 /// What boot puts beside the layers shows at `/.statelite`, the stores as they are; nothing there can be changed.
 #[test]
 fn statelite_shows_tables_log_and_stores() -> Result<()> {

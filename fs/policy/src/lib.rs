@@ -11,6 +11,7 @@
 //! | [`path`] | the paths a table may name |
 //! | [`source`], [`template`] | `server:dir` and the variables in it |
 //! | [`tree`] | the trie: lookup by component, longest path wins |
+//! | [`implied`] | rules that nobody lists and a distribution cannot do without |
 //! | [`policy`] | [`build`] for one node, [`check`] for a whole table |
 //! | [`plan`] | what changes between two policies |
 //! | [`wire`] | what xCAT's servers and nodes say to each other |
@@ -32,6 +33,7 @@
 //! ```
 
 pub mod csv;
+pub mod implied;
 pub mod lines;
 mod litefile;
 mod litetree;

@@ -11,6 +11,7 @@ use super::{farewell, log, protect, views};
 use crate::cli::daemon::{drop_capabilities, keep_house, raise_limits};
 use crate::config::args::{MountArgs, PolicyArgs};
 use crate::config::assemble;
+use crate::config::implied::Implied;
 use crate::control::server::{Controlled, Listener};
 use crate::fuse::notify::Kernel;
 use crate::fuse::session;
@@ -160,6 +161,7 @@ fn gather_all(
         node: Some(node.clone()),
         image_name: line.image_name.clone(),
         dialect: Some(line.dialect),
+        implied: line.implied.or(Some(Implied::Systemd)),
         mnt: Some(at::MNT.into()),
         ..PolicyArgs::default()
     };

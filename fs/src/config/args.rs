@@ -1,6 +1,7 @@
 //! The settings of a mount: command-line options, keys of a TOML file and options of the mount
 //! helper are all made from this one definition.
 
+use super::implied::Implied;
 use crate::overlay::layer::Freshness;
 use serde::{Deserialize, Serialize};
 use statelite_policy::Dialect;
@@ -66,6 +67,10 @@ pub struct PolicyArgs {
     /// Meaning of the option words: `current` xCAT, or its first release of `2010` [default: current]
     #[arg(long, value_name = "DIALECT", help_heading = "Policy", value_parser = parse_dialect)]
     pub dialect: Option<Dialect>,
+
+    /// Volatile rules that nobody has to list [default: none; systemd with `statelitefs boot`]
+    #[arg(long, value_name = "WHICH", help_heading = "Policy")]
+    pub implied: Option<Implied>,
 
     /// A read-only tree, first match first, before those of the litetree table (repeatable)
     #[arg(long = "tree", value_name = "DIR", help_heading = "Layers")]
@@ -292,6 +297,7 @@ impl PolicyArgs {
             group: list(self.group, base.group),
             var: list(self.var, base.var),
             dialect: self.dialect.or(base.dialect),
+            implied: self.implied.or(base.implied),
             tree: list(self.tree, base.tree),
             source: list(self.source, base.source),
             mnt: self.mnt.or(base.mnt),

@@ -1,7 +1,7 @@
 //! Opening layers and stores, and building the policy over them.
 
 use super::args::{MountArgs, PassthroughMode, PolicyArgs};
-use super::links;
+use super::{implied, links};
 use crate::fuse::session::MountSettings;
 use crate::overlay::Settings;
 use crate::overlay::caps::FileCaps;
@@ -67,6 +67,11 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
         ..Layers::default()
     };
     links::follow(&mut rules, &layers.merged());
+    implied::add(
+        &mut rules,
+        args.policy.implied.unwrap_or_default(),
+        &layers.merged(),
+    )?;
     let tree = PolicyTree::from_rules(rules)?;
     let needs = |placement: Placement| tree.rules().any(|rule| rule.placement == placement);
     layers.volatile = match previous.and_then(|p| p.volatile.clone()) {

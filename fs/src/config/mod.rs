@@ -3,4 +3,5 @@
 pub mod args;
 pub mod assemble;
 pub mod helper;
+pub mod implied;
 pub mod links;

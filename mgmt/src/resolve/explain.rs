@@ -8,7 +8,7 @@ use super::places::{Place, Places};
 use super::{ResolveError, dialect, image_of, litefile_row, policy, servers};
 use crate::tables::Site;
 use serde::Serialize;
-use statelite_policy::{Origin, Placement, Policy, Rule, Source};
+use statelite_policy::{Origin, Placement, Policy, Rule, Source, implied};
 use std::path::{Path, PathBuf};
 
 /// A layer that was searched.
@@ -286,6 +286,13 @@ fn notes(
                 statelite_policy::Flavour::Bind => "bind mount",
             },
             rule.option
+        ));
+    }
+    let implied = |rule: &Rule| Path::new(path).starts_with(&rule.path);
+    if implied::for_systemd(&policy.tree).any(|rule| implied(&rule)) {
+        notes.push(format!(
+            "a node in FUSE mode has it volatile all the same, unless statelite.implied=none is on its kernel command line: {}",
+            implied::FOR_SYSTEMD
         ));
     }
     let inside = format!("{}/", path.trim_end_matches('/'));

@@ -8,7 +8,9 @@ use statelite_tests::vm::image::USER;
 use statelite_tests::vm::node::Node;
 use statelite_tests::vm::site::{Site, Spec};
 
-/// The table of the cookbook, with the rows that Debian's systemd needs besides.
+/// The table of the cookbook as it is: what FUSE mode needs for Debian.
+pub const COOKBOOK: &str = include_str!("../data/litefile.seed.redhat.csv");
+/// With the rows besides that Debian's systemd needs in link mode, and one for `/etc/motd`.
 pub const TABLE: &str = include_str!("../data/litefile.debian.csv");
 
 /// Whether virtual machines can run here; says so loudly when not.

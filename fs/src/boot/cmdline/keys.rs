@@ -35,7 +35,7 @@ const fn key(name: &'static str, value: &'static str, era: Era, help: &'static s
 }
 
 /// All words.
-pub const KEYS: [Key; 28] = [
+pub const KEYS: [Key; 29] = [
     key(
         "NFSROOT",
         "SERVER:DIR",
@@ -168,6 +168,12 @@ pub const KEYS: [Key; 28] = [
         "live | published",
         Era::Own,
         "how soon edits on the server show [live]",
+    ),
+    key(
+        "statelite.implied",
+        "systemd | none",
+        Era::Own,
+        "what is volatile without a row: what systemd writes while it boots [systemd]",
     ),
     key(
         "statelite.policy",

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod words;
 
 use super::nfs;
+use crate::config::implied::Implied;
 use crate::overlay::layer::Freshness;
 use address::{Host, Ip, Mac};
 use keys::KEYS;
@@ -81,6 +82,8 @@ pub struct CommandLine {
     pub image_name: Option<String>,
     /// How soon edits show.
     pub freshness: Option<Freshness>,
+    /// What is volatile without a row.
+    pub implied: Option<Implied>,
     /// Where the policy comes from.
     pub policy: PolicyFrom,
     /// Size limit of volatile files, where it is not the usual one.
@@ -262,6 +265,8 @@ impl CommandLine {
             ("image", Some(value)) => self.image_name = Some(value.to_owned()),
             ("freshness", Some("live")) => self.freshness = Some(Freshness::Live),
             ("freshness", Some("published")) => self.freshness = Some(Freshness::Published),
+            ("implied", Some("none")) => self.implied = Some(Implied::None),
+            ("implied", Some("systemd")) => self.implied = Some(Implied::Systemd),
             ("policy", Some("server")) => self.policy = PolicyFrom::Server,
             ("policy", Some(value)) => match value.strip_prefix("file:") {
                 Some(dir) if dir.starts_with('/') => {

@@ -138,7 +138,7 @@ fn a_root_that_is_wrong_stops_the_boot_only_if_nothing_else_names_the_image() {
 fn own_words() {
     let line = line(
         "statelite.mode=links statelite.dialect=2010 statelite.nfsopts=vers=3,nocto statelite.image=img \
-         statelite.freshness=published statelite.policy=file:/etc/statelite/tables statelite.timeout=20 \
+         statelite.freshness=published statelite.implied=none statelite.policy=file:/etc/statelite/tables statelite.timeout=20 \
          statelite.reboot=5 statelite.volatile=20% statelite.debug statelite.colour=blue",
     );
     assert_eq!(
@@ -153,6 +153,7 @@ fn own_words() {
             nfs_options: vec!["vers=3".into(), "nocto".into()],
             image_name: Some("img".into()),
             freshness: Some(Freshness::Published),
+            implied: Some(Implied::None),
             policy: PolicyFrom::Tables("/etc/statelite/tables".into()),
             timeout: Some(Duration::from_secs(20)),
             reboot: Some(Duration::from_secs(5)),

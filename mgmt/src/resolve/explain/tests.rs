@@ -188,6 +188,10 @@ fn rows_and_writes() {
     assert!(notes("/etc").contains("rules of their own: /etc/con and 2 more"));
     assert!(notes("/etc/mtab").contains("unless the image has one"));
     assert!(notes("/etc/ro").contains("with a bind mount (ro)"));
+    assert!(notes("/etc/machine-id").contains("volatile all the same"));
+    assert!(!notes("/etc/machine-info").contains("volatile all the same"));
+    // /var has a row.
+    assert!(!notes("/var/lib/systemd/linger").contains("volatile all the same"));
 }
 
 #[test]
