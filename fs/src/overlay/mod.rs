@@ -106,6 +106,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Overlay {
     view: RwLock<Arc<View>>,
+    gate: reload::freeze::Gate,
     /// Nodes the kernel knows.
     pub nodes: NodeTable,
     pub(crate) fds: DirFds,
@@ -135,6 +136,7 @@ impl Overlay {
                 place,
                 links: Vec::new(),
                 dead: false,
+                moved: false,
                 cached: None,
                 open_fd: None,
                 plain: false,
@@ -146,6 +148,7 @@ impl Overlay {
         };
         Overlay {
             view: RwLock::new(Arc::new(view)),
+            gate: Default::default(),
             nodes: NodeTable::new(Arc::new(root)),
             fds: DirFds::new(settings.dir_fds),
             kept: KeptFiles::new(settings.kept_files.unwrap_or(kept::MOST)),
@@ -163,8 +166,17 @@ impl Overlay {
 
     /// The present view. An operation uses one view from beginning to end; a reload waits for
     /// those that began with the old one.
+    /// Waits while a reload moves files between stores.
     pub fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.read())
+        loop {
+            {
+                let view = self.view.read();
+                if self.gate.is_open() {
+                    return Arc::clone(&view);
+                }
+            }
+            self.gate.wait();
+        }
     }
 
     /// The node with number `ino`.

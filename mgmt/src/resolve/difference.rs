@@ -205,11 +205,9 @@ fn fate(from: Placement, to: Placement) -> (String, String) {
         (from, to) if in_ram(from) && read_only(to) => {
             "shows the server's content; the node's changes are parked, and come back with the rule"
         }
-        (from, _) if in_ram(from) => {
-            "is copied to the store first; refused if the node has changed it, for files would move"
-        }
+        (from, _) if in_ram(from) => "is copied to the store first, with what the node has changed",
         (_, to) if read_only(to) => "shows the server's content; the stored copy stays where it is",
-        _ => "is refused if the store has it, for files would move",
+        _ => "takes along what the node has there; the stored copy stays where it is",
     };
     let first = match to {
         to if from == to => "stays as it is",
@@ -356,20 +354,20 @@ mod tests {
             (
                 Volatile,
                 Local,
-                "refused if the node has changed it",
+                "with what the node has changed",
                 "what is in RAM is gone",
             ),
             (Volatile, Image, "parked", "what is in RAM is gone"),
             (
                 Persistent,
                 Volatile,
-                "refused if the store has it",
+                "takes along what the node has there",
                 "stays where it is, unused",
             ),
             (
                 Persistent,
                 Local,
-                "refused if the store has it",
+                "takes along what the node has there",
                 "stays where it is, unused",
             ),
             (
