@@ -198,20 +198,26 @@ mod tests {
     fn calls_fail_only_while_the_server_is_silent() {
         let (answers, answered) = channel();
         let (refusals, refused) = channel();
-        let step = Duration::from_millis(20);
+        let (patience, pause) = (Duration::from_secs(1), Duration::from_millis(2));
         let attending = std::thread::spawn(move || {
-            attend_to(&answered, step * 5, step, || refusals.send(()).unwrap());
+            attend_to(&answered, patience, pause, || refusals.send(()).unwrap());
         });
         let limit = Duration::from_secs(20);
         for _ in 0..3 {
             refused.recv_timeout(limit).unwrap();
         }
-        // It is back: what was refused until it was heard is all.
+        // It is back, and answers: more seldom than calls would be refused, and more often than it is given time.
         answers.send(()).unwrap();
-        std::thread::sleep(step * 2);
+        std::thread::sleep(pause * 50);
         while refused.try_recv().is_ok() {}
+        for _ in 0..10 {
+            answers.send(()).unwrap();
+            std::thread::sleep(pause * 10);
+        }
+        assert!(refused.try_recv().is_err(), "refused though it answers");
+        // It is silent again.
+        refused.recv_timeout(limit).unwrap();
         drop(answers);
         attending.join().unwrap();
-        assert!(refused.try_recv().is_err());
     }
 }
