@@ -252,6 +252,26 @@ fn rules_inside_keep_their_own() -> Result<()> {
             "the persistent rule inside",
         )?;
     }
+    // A rule inside goes, and comes back: what it had is carried into the one around it, and out again.
+    let (outer, db) = (("/v/", "tmpfs"), world.m("v/in/db"));
+    world.reload_ok(&[outer, volatile, ro])?;
+    same_tree(
+        &snapshot(&world.m("v"))?,
+        &before,
+        "without the persistent rule",
+    )?;
+    fs::write(db.join("late"), "late")?;
+    fs::remove_file(db.join("late"))?;
+    for option in ["persistent", "localdisk", "tmpfs", "persistent"] {
+        world
+            .reload_ok(&[outer, volatile, ro, ("/v/in/db/", option)])
+            .context(option)?;
+        same(read(db.join("f"))?, "image\nmine\n", option)?;
+        fs::write(db.join("f"), "image\nmine\n")?;
+        same(names(&db)?, ["f"], option)?;
+    }
+    let before = snapshot(&world.m("v"))?;
+    world.reload_ok(&[outer, volatile, persistent, ro])?;
     // The rules inside go: what they had is carried into the one around them.
     world.reload_ok(&[("/v/", "localdisk"), ro])?;
     same_tree(&snapshot(&world.m("v"))?, &before, "one rule")?;
