@@ -44,11 +44,15 @@ impl Gate {
 
 /// While it lives no operation but its owner's is under way.
 #[derive(Debug)]
-pub(super) struct Frozen<'a>(&'a Overlay);
+pub(super) struct Frozen<'a> {
+    overlay: &'a Overlay,
+    since: Instant,
+}
 
 impl Drop for Frozen<'_> {
     fn drop(&mut self) {
-        self.0.gate.open();
+        self.overlay.gate.open();
+        tracing::debug!("all operations were held for {:?}", self.since.elapsed());
     }
 }
 
@@ -60,8 +64,11 @@ impl Overlay {
             let _view = self.view.write();
             self.gate.closed.store(true, Ordering::Release);
         }
-        let frozen = Frozen(self);
-        let deadline = Instant::now() + LONGEST_WAIT;
+        let frozen = Frozen {
+            overlay: self,
+            since: Instant::now(),
+        };
+        let deadline = frozen.since + LONGEST_WAIT;
         // One is the overlay's own, one the caller's.
         while Arc::strong_count(view) > 2 {
             if Instant::now() > deadline {

@@ -255,7 +255,8 @@ impl Overlay {
         new: &Arc<View>,
     ) -> Attempt<Vec<Placed>> {
         for copy in copies.iter_mut() {
-            copy.run(false).map_err(|errno| copy.error(errno))?;
+            let copied = copy.run(false).and_then(|()| copy.store.sync());
+            copied.map_err(|errno| copy.error(errno))?;
         }
         let frozen = match copies.is_empty() {
             true => None,
@@ -282,6 +283,12 @@ impl Overlay {
         let open: Vec<usize> = open.collect();
         *self.view.write() = Arc::clone(new);
         drop(frozen);
+        for copy in copies.iter() {
+            // Only after this is the old place given up.
+            if let Err(e) = copy.store.sync() {
+                tracing::warn!("{}: {e}", text(copy.path));
+            }
+        }
         Ok(Ok(places.into_iter().zip(open).collect()))
     }
 

@@ -93,7 +93,6 @@ impl Overlay {
             put_in_union(carried, &parent, name)?;
             set_times(&*parent, b"", times.atime, times.mtime)?;
         }
-        store.sync()?;
         Ok(replaced)
     }
 
