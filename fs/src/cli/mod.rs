@@ -43,14 +43,9 @@ pub enum Command {
     ///
     /// Layers, policy generation, caches, and operations and bytes of each layer.
     Status(StatusArgs),
-    /// Say what `reload` would do, path by path, and do nothing
-    ///
-    /// The exit status is 0 if all that is this node's own would still be shown afterwards, 1 if some of it would not, 2 if
-    /// the policy would be refused.
-    Plan(Box<PlanArgs>),
     /// Put another policy in force, without unmounting
     ///
-    /// What the node has changed is carried over where a path gets another store. Options given replace those of the mount; a given list (--rule, --tree, ...) replaces the
+    /// Options given replace those of the mount; a given list (--rule, --tree, ...) replaces the
     /// whole list. Tables are read again in any case. Refused as a whole if anything is wrong.
     Reload(Box<ReloadArgs>),
     /// Check tables for all nodes and images
@@ -134,20 +129,6 @@ pub struct StatusArgs {
     pub http: bool,
 }
 
-/// Arguments of `plan`.
-#[derive(Debug, Args)]
-pub struct PlanArgs {
-    /// The mount concerned [default: the only one]
-    #[arg(value_name = "MOUNTPOINT")]
-    pub mountpoint: Option<PathBuf>,
-    /// Settings that would replace those of the mount; tables are read again in any case
-    #[command(flatten)]
-    pub policy: PolicyArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Arguments of `reload`.
 #[derive(Debug, Args)]
 pub struct ReloadArgs {
@@ -160,9 +141,6 @@ pub struct ReloadArgs {
     /// Announce a new generation of published layers: everything cached is dropped
     #[arg(long)]
     pub new_generation: bool,
-    /// Drop volatile changes that no rule shows any more, those of earlier reloads too
-    #[arg(long)]
-    pub discard: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -222,21 +200,16 @@ pub fn run(args: Vec<String>) -> i32 {
         crate::config::helper::parse(rest)
             .map_err(Into::into)
             .and_then(daemon::mount)
-            .map(|()| 0)
     } else {
         dispatch(Cli::parse_from(&args).command)
     };
     match result {
-        Ok(status) => status,
+        Ok(()) => 0,
         Err(e) => {
-            complain(&e);
+            let _ = writeln!(std::io::stderr(), "statelitefs: {e:#}");
             1
         }
     }
-}
-
-fn complain(e: &anyhow::Error) {
-    let _ = writeln!(std::io::stderr(), "statelitefs: {e:#}");
 }
 
 /// `mount.fuse` calls the file system as `statelitefs SOURCE MOUNTPOINT -o OPTIONS`.
@@ -249,22 +222,13 @@ fn is_helper_call(args: &[String]) -> bool {
         && Cli::command().find_subcommand(first).is_none()
 }
 
-/// The exit status, unless something is wrong.
-fn dispatch(command: Command) -> anyhow::Result<i32> {
-    if let Command::Plan(args) = command {
-        // As of diff(1): 2 is trouble.
-        return Ok(query::plan(*args).unwrap_or_else(|e| {
-            complain(&e);
-            2
-        }));
-    }
-    let done = match command {
+fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Mount(args) => daemon::mount(args.with_config()?),
         Command::Serve => daemon::serve_from_stdin(),
         Command::Umount(args) => daemon::umount(&args.mountpoint, args.lazy),
         Command::Explain(args) => query::explain(&args),
         Command::Status(args) => query::status(&args),
-        Command::Plan(_) => Ok(()),
         Command::Reload(args) => query::reload(*args),
         Command::Check(args) => query::check(&args),
         Command::Demo(args) => demo::run(&args),
@@ -272,6 +236,5 @@ fn dispatch(command: Command) -> anyhow::Result<i32> {
         Command::Initramfs(args) => initramfs::run(args),
         Command::Capabilities(args) => initramfs::capabilities(&args.root),
         Command::Docs(args) => docs::write(&args.dir),
-    };
-    done.map(|()| 0)
+    }
 }

@@ -1,6 +1,6 @@
 //! Commands that ask or change a running mount, or check tables.
 
-use super::{CheckArgs, ExplainArgs, PlanArgs, ReloadArgs, StatusArgs, say};
+use super::{CheckArgs, ExplainArgs, ReloadArgs, StatusArgs, say};
 use crate::config::assemble;
 use crate::control::{Answer, Request, client};
 use crate::overlay::explain::Explanation;
@@ -125,40 +125,6 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `statelitefs plan`; the result is the exit status.
-///
-/// # Errors
-/// Everything wrong with the new policy.
-pub fn plan(args: PlanArgs) -> anyhow::Result<i32> {
-    let mount = client::the_mount(args.mountpoint.as_deref())?;
-    let mut policy = args.policy;
-    super::daemon::absolute_policy(&mut policy, &std::env::current_dir()?);
-    let request = Request::Plan {
-        policy: Box::new(policy),
-    };
-    let Answer::Planned(plan, warnings) = client::ask(&mount, &request)? else {
-        bail!("unexpected answer");
-    };
-    for warning in warnings {
-        eprintln!("warning: {warning}");
-    }
-    if args.json {
-        say(json(&plan)?)?;
-    } else {
-        let mut text = format!("paths that change: {}\n", plan.changes.len());
-        for change in &plan.changes {
-            let (path, from, to, fate) = (&change.path, change.from, change.to, change.fate);
-            let _ = write!(text, "  {path}: {from} -> {to}: {fate}");
-            if change.open > 0 {
-                let _ = write!(text, " (open now: {})", change.open);
-            }
-            text.push('\n');
-        }
-        say(&text)?;
-    }
-    Ok(i32::from(plan.hides()))
-}
-
 /// `statelitefs reload`.
 ///
 /// # Errors
@@ -170,7 +136,6 @@ pub fn reload(args: ReloadArgs) -> anyhow::Result<()> {
     let request = Request::Reload {
         policy: Box::new(policy),
         new_generation: args.new_generation,
-        discard: args.discard,
     };
     let Answer::Reloaded(report, warnings) = client::ask(&mount, &request)? else {
         bail!("unexpected answer");
@@ -185,27 +150,6 @@ pub fn reload(args: ReloadArgs) -> anyhow::Result<()> {
     let mut text = format!("generation {generation}, changed paths: {changed}\n");
     for path in &report.changed {
         let _ = writeln!(text, "  {path}");
-    }
-    for carried in &report.carried {
-        let _ = write!(
-            text,
-            "  {}: this node's files are carried over",
-            carried.path
-        );
-        if carried.open > 0 {
-            let _ = write!(
-                text,
-                "; {} are open for writing, and what is written to them from now on is not in the new place: start again what has them open",
-                carried.open
-            );
-        }
-        if let Some(place) = &carried.replaced {
-            let _ = write!(
-                text,
-                "; an earlier copy in the store is now at .statelite.work/{place}"
-            );
-        }
-        text.push('\n');
     }
     for path in &report.parked {
         let _ = writeln!(

@@ -86,8 +86,8 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
     };
     layers.persistent = match (previous.and_then(|p| p.persistent.clone()), &persistent) {
         (Some(store), Some(path)) if &store.layer.path == path => Some(store),
-        (Some(store), None) if needs(Placement::Persistent) => bail!(
-            "no persistent store is named any more, but {} is in use",
+        (Some(store), _) if needs(Placement::Persistent) => bail!(
+            "the persistent store cannot move from {} while it is in use",
             store.layer.path.display()
         ),
         (_, Some(path)) if args.persistent.is_some() || needs(Placement::Persistent) => {

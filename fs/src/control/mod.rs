@@ -10,7 +10,6 @@ pub mod status;
 use crate::config::args::PolicyArgs;
 use crate::overlay::explain::Explanation;
 use crate::overlay::reload::ReloadReport;
-use crate::overlay::reload::plan::Plan;
 use serde::{Deserialize, Serialize};
 use status::Status;
 use std::path::{Path, PathBuf};
@@ -26,20 +25,12 @@ pub enum Request {
     Status,
     /// Why paths (absolute in the mount) look as they do.
     Explain(Vec<String>),
-    /// What [`Request::Reload`] would do.
-    Plan {
-        /// As for a reload.
-        policy: Box<PolicyArgs>,
-    },
     /// Put another policy in force.
     Reload {
         /// Settings that replace those of the mount; what is empty stays.
         policy: Box<PolicyArgs>,
         /// Announce a new generation of published layers: forget all caches.
         new_generation: bool,
-        /// Drop volatile changes that no rule shows any more.
-        #[serde(default)]
-        discard: bool,
     },
 }
 
@@ -51,8 +42,6 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Explain`].
     Explained(Vec<Explanation>),
-    /// To [`Request::Plan`], with what is odd in the new tables.
-    Planned(Plan, Vec<String>),
     /// To [`Request::Reload`], with what is odd in the new tables.
     Reloaded(ReloadReport, Vec<String>),
     /// The request was refused; nothing has changed.

@@ -2,14 +2,13 @@
 
 use super::status::Status;
 use super::{Answer, DIR, Request, socket_path};
-use crate::config::args::{MountArgs, PolicyArgs};
+use crate::config::args::MountArgs;
 use crate::config::assemble;
 use crate::fuse::notify::Kernel;
 use crate::fuse::session::Agreed;
 use crate::overlay::Overlay;
-use crate::overlay::reload::How;
 use anyhow::Context as _;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -137,59 +136,33 @@ impl Controlled {
                     .collect();
                 explained.map_or_else(Answer::Refused, Answer::Explained)
             }
-            Request::Plan { policy } => match self.plan(*policy) {
-                Ok(answer) => answer,
-                Err(e) => Answer::Refused(format!("{e:#}")),
-            },
             Request::Reload {
                 policy,
                 new_generation,
-                discard,
-            } => match self.reload(*policy, new_generation, discard) {
+            } => match self.reload(*policy, new_generation) {
                 Ok(answer) => answer,
                 Err(e) => Answer::Refused(format!("{e:#}")),
             },
         }
     }
 
-    /// The settings of a reload with `policy`; no other reload goes on meanwhile.
-    fn settings(
+    fn reload(
         &self,
-        policy: PolicyArgs,
-    ) -> anyhow::Result<(MutexGuard<'_, MountArgs>, MountArgs)> {
-        let current = self
+        policy: crate::config::args::PolicyArgs,
+        new_generation: bool,
+    ) -> anyhow::Result<Answer> {
+        let mut current = self
             .args
             .try_lock_for(PATIENCE)
             .context("another reload is still at work: perhaps it waits for a server")?;
         let mut args = current.clone();
         args.policy = policy.over(args.policy);
-        Ok((current, args))
-    }
-
-    fn plan(&self, policy: PolicyArgs) -> anyhow::Result<Answer> {
-        let (_current, args) = self.settings(policy)?;
-        let layers = self.overlay.view().layers.clone();
-        let assembled = assemble::assemble(&args, Some(&layers))?;
-        let plan = self.overlay.plan(assembled.tree, assembled.layers)?;
-        Ok(Answer::Planned(plan, assembled.warnings))
-    }
-
-    fn reload(
-        &self,
-        policy: PolicyArgs,
-        new_generation: bool,
-        discard: bool,
-    ) -> anyhow::Result<Answer> {
-        let (mut current, args) = self.settings(policy)?;
         let layers = self.overlay.view().layers.clone();
         let assembled = assemble::assemble(&args, Some(&layers))?;
         let report = self.overlay.reload(
             assembled.tree,
             assembled.layers,
-            How {
-                everything: new_generation,
-                discard,
-            },
+            new_generation,
             &self.kernel.round(),
         )?;
         *current = args;

@@ -63,7 +63,6 @@ impl Overlay {
             Some(0) => Amount::Nothing,
             _ => Amount::All,
         };
-        self.still_named(&view, &node, true)?;
         self.make_upper(&view, &node, amount)?;
         if let Some(size) = change.size {
             self.truncate(&view, &node, fh, size, caller)?;

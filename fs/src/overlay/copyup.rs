@@ -15,7 +15,7 @@ use super::view::View;
 use super::{Overlay, concat, lower};
 use crate::sys::stat::{Stat, stat_at, stat_fd};
 use crate::sys::{Result, xattr};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl Overlay {
         let parent = self.make_store_dir(view, &link.parent, store)?;
         let stat = self.stat(view, node)?;
         let tmp = store.tmp_name();
-        let copied = self.copy_file(store, (store.work(), &tmp), &body, &stat, amount);
+        let copied = self.copy_file(store, &tmp, &body, &stat, amount);
         let placed = copied
             .and_then(|()| settle(store, &tmp, &stat, amount))
             .and_then(|()| match &body {
@@ -171,11 +171,11 @@ impl Overlay {
         set_times(parent, b"", times.atime, times.mtime)
     }
 
-    /// Copies what `body` stands for to a place in `store`.
-    pub(super) fn copy_file(
+    /// Copies what `body` stands for to `tmp` in the work directory.
+    fn copy_file(
         &self,
         store: &Store,
-        (to, tmp): (BorrowedFd<'_>, &[u8]),
+        tmp: &[u8],
         body: &Body,
         stat: &Stat,
         amount: Amount,
@@ -187,14 +187,14 @@ impl Overlay {
                     dir: source.as_fd(),
                     name,
                 };
-                copy_object(to, tmp, &source, stat, amount, store)
+                copy_object(store.work(), tmp, &source, stat, amount, store)
             }
             Body::Concat { parts, name } => {
                 let data = match amount {
                     Amount::All => concat::read(&self.fds, parts, name)?,
                     Amount::Nothing => Vec::new(),
                 };
-                write_file(to, tmp, &data, stat)?;
+                write_file(store.work(), tmp, &data, stat)?;
                 match parts.first() {
                     Some(first) => {
                         let dir = lower::open_dir(&self.fds, first)?;
@@ -202,13 +202,13 @@ impl Overlay {
                             dir: dir.as_fd(),
                             name,
                         };
-                        clone_attributes(&first, to, tmp, stat)
+                        clone_attributes(&first, store.work(), tmp, stat)
                     }
                     None => Ok(()),
                 }
             }
             Body::Symlink(target) => {
-                rustix::fs::symlinkat(*target, to, tmp)?;
+                rustix::fs::symlinkat(*target, store.work(), tmp)?;
                 Ok(())
             }
             Body::Upper { .. } | Body::Dir(_) | Body::Orphan(_) | Body::Gone(_) => {

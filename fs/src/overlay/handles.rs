@@ -135,20 +135,6 @@ impl Handles {
         }
     }
 
-    /// Files that are open for writing, once for each handle.
-    pub(super) fn writers(&self) -> Vec<Arc<Node>> {
-        let slots = self.slots.read();
-        let files = slots
-            .used
-            .iter()
-            .flatten()
-            .filter_map(|handle| match handle {
-                Handle::File(file) if file.write => Some(Arc::clone(&file.node)),
-                _ => None,
-            });
-        files.collect()
-    }
-
     /// Number of open handles.
     pub fn len(&self) -> usize {
         let slots = self.slots.read();

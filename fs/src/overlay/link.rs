@@ -36,7 +36,6 @@ impl Overlay {
         if self.find(&view, &parent, name)?.is_some() {
             return Err(Errno::EXIST);
         }
-        self.still_named(&view, &node, false)?;
         self.make_upper(&view, &node, Amount::All)?;
         let dir = self.make_store_dir(&view, &parent, &store)?;
         let stat = {

@@ -106,7 +106,6 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Overlay {
     view: RwLock<Arc<View>>,
-    gate: reload::freeze::Gate,
     /// Nodes the kernel knows.
     pub nodes: NodeTable,
     pub(crate) fds: DirFds,
@@ -136,7 +135,6 @@ impl Overlay {
                 place,
                 links: Vec::new(),
                 dead: false,
-                moved: false,
                 cached: None,
                 open_fd: None,
                 plain: false,
@@ -148,7 +146,6 @@ impl Overlay {
         };
         Overlay {
             view: RwLock::new(Arc::new(view)),
-            gate: Default::default(),
             nodes: NodeTable::new(Arc::new(root)),
             fds: DirFds::new(settings.dir_fds),
             kept: KeptFiles::new(settings.kept_files.unwrap_or(kept::MOST)),
@@ -166,17 +163,8 @@ impl Overlay {
 
     /// The present view. An operation uses one view from beginning to end; a reload waits for
     /// those that began with the old one.
-    /// Waits while a reload moves files between stores.
     pub fn view(&self) -> Arc<View> {
-        loop {
-            {
-                let view = self.view.read();
-                if self.gate.is_open() {
-                    return Arc::clone(&view);
-                }
-            }
-            self.gate.wait();
-        }
+        Arc::clone(&self.view.read())
     }
 
     /// The node with number `ino`.

@@ -58,8 +58,6 @@ pub(super) struct State {
     pub body: Body,
     /// No longer what its names show: numbers are not given to new lookups.
     pub dead: bool,
-    /// A reload has carried its file over to another store: under its name is the copy, this is what it was.
-    pub moved: bool,
     /// What the lower file looked like when the kernel was last allowed to keep its pages.
     pub cached: Option<Version>,
     /// A descriptor of the file while it is open.
@@ -191,7 +189,6 @@ impl Node {
                 links: vec![link.clone()],
                 body: body.clone(),
                 dead: false,
-                moved: false,
                 cached: None,
                 open_fd: None,
                 plain: false,

@@ -143,7 +143,6 @@ impl Overlay {
         let view = self.view();
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
-        self.still_named(&view, &node, false)?;
         if mode.write || mode.truncate {
             if !mode.write && node.opens.lock().as_ref().is_some_and(|o| o.executed > 0) {
                 // The kernel finds this only after the file has been cut.

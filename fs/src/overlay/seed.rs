@@ -190,7 +190,8 @@ impl Overlay {
             .collect();
         let root = store.layer.open_at(b"", OFlags::PATH | OFlags::DIRECTORY)?;
         let done = [store.work(), root.as_fd()];
-        if stat_at(done[0], ROOT_SEEDED).is_ok() {
+        let marker = b"root.seeded";
+        if stat_at(done[0], marker).is_ok() {
             return Ok(());
         }
         for name in self.names_below(&dirs)? {
@@ -204,7 +205,7 @@ impl Overlay {
             let stat = stat_at(&*fd, b"")?;
             set_attributes(root.as_fd(), b".", &stat)?;
         }
-        make_empty(done[0], ROOT_SEEDED, false)
+        make_empty(done[0], marker, false)
     }
 
     /// Completes a directory that was made only to hold something seeded earlier.
@@ -356,12 +357,7 @@ impl Overlay {
     }
 
     /// Directories of the store above a seeded path, made like those shown.
-    pub(super) fn seed_parents(
-        &self,
-        region: &Region,
-        store: &Store,
-        path: &[u8],
-    ) -> Result<OwnedFd> {
+    fn seed_parents(&self, region: &Region, store: &Store, path: &[u8]) -> Result<OwnedFd> {
         let (dir_path, _) = split(path);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut at = store.layer.open_at(b"", OFlags::PATH | OFlags::DIRECTORY)?;
@@ -405,47 +401,9 @@ fn seed_dir(store: &Store) -> Result<OwnedFd> {
     open_work(store, c"seed")
 }
 
-/// A directory of the store's work directory.
-pub(super) fn open_work(store: &Store, name: &std::ffi::CStr) -> Result<OwnedFd> {
+fn open_work(store: &Store, name: &std::ffi::CStr) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(store.work(), name, flags, Mode::empty())
-}
-
-/// Marks a store that has been given the whole root.
-const ROOT_SEEDED: &[u8] = b"root.seeded";
-
-/// Whether the store has been given the whole root.
-pub(super) fn root_was_seeded(store: &Store) -> bool {
-    stat_at(store.work(), ROOT_SEEDED).is_ok()
-}
-
-/// Whether `path` has been given to the store, be it that it was removed since.
-pub(super) fn was_seeded(store: &Store, path: &[u8]) -> bool {
-    open_work(store, c"seeded").is_ok_and(|seeded| stat_at(&seeded, &aside_name(path)).is_ok())
-}
-
-/// Remembers that `path` has been given to the store.
-pub(super) fn mark_seeded(store: &Store, path: &[u8]) -> Result<()> {
-    make_empty(open_work(store, c"seeded")?, &aside_name(path), false)
-}
-
-/// Whether directory `path` of the store was made only to hold something seeded earlier.
-pub(super) fn is_scaffold(store: &Store, path: &[u8]) -> bool {
-    open_work(store, c"parents").is_ok_and(|parents| stat_at(&parents, &aside_name(path)).is_ok())
-}
-
-/// Directory `path` of the store is there only to hold something.
-pub(super) fn mark_scaffold(store: &Store, path: &[u8]) -> Result<()> {
-    make_empty(open_work(store, c"parents")?, &aside_name(path), false)
-}
-
-/// It has its own content now.
-pub(super) fn fill_done(store: &Store, path: &[u8]) -> Result<()> {
-    let parents = open_work(store, c"parents")?;
-    match rustix::fs::unlinkat(&parents, aside_name(path).as_slice(), AtFlags::empty()) {
-        Err(Errno::NOENT) => Ok(()),
-        other => other,
-    }
 }
 
 /// Name under which a path is copied aside: any path fits into one name.
@@ -453,8 +411,7 @@ fn aside_name(path: &[u8]) -> Vec<u8> {
     format!("{:016x}", ident::of_path(path)).into_bytes()
 }
 
-/// Directory and name of a path.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|b| *b == b'/') {
         Some(at) => (
             path.get(..at).unwrap_or_default(),

@@ -9,7 +9,6 @@
 //! - `work/index/` hard links to copied-up files that have several names in a lower layer
 //! - `work/seed/`  trees being seeded, continued at the next start
 //! - `work/seeded/` which paths have been seeded, so that what is removed stays removed
-//! - `work/replaced/` earlier copies of paths that a reload has carried the node's files over to
 //! - `work/parents/` which directories are there only to hold something that was seeded
 
 use super::ident::LayerId;
@@ -104,7 +103,6 @@ impl Store {
         make_dir(&work, b"seed")?;
         make_dir(&work, b"seeded")?;
         make_dir(&work, b"parents")?;
-        make_dir(&work, b"replaced")?;
         let magic = rustix::fs::fstatfs(layer.root())?.f_type as u64;
         let store = Store {
             layer: Arc::new(layer),

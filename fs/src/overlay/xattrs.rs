@@ -101,31 +101,20 @@ impl Overlay {
     fn on_shown<R>(&self, ino: u64, f: impl Fn(BorrowedFd<'_>, &[u8]) -> Result<R>) -> Result<R> {
         let view = self.view();
         let node = self.node(ino)?;
+        let region = self.place(&view, &node)?.region;
         if node.state.read().plain {
             return Err(Errno::NODATA);
         }
-        self.on_node(&view, &node, f)
-    }
-
-    /// Calls `f` on the file that `node` shows: directory and name, or the directory itself and no name. `ENODATA` if it is
-    /// in no layer.
-    pub(super) fn on_node<R>(
-        &self,
-        view: &View,
-        node: &Arc<Node>,
-        f: impl Fn(BorrowedFd<'_>, &[u8]) -> Result<R>,
-    ) -> Result<R> {
-        let region = self.place(view, node)?.region;
         match node.body() {
             Body::Lower { dir, name } => f((*lower::open_dir(&self.fds, &dir)?).as_fd(), &name),
             Body::Upper { .. } => {
                 let store = region.store.as_ref().ok_or(Errno::STALE)?;
-                self.at_upper(node, store, f)
+                self.at_upper(&node, store, f)
             }
             Body::Orphan(fd) => f((*fd).as_fd(), b""),
             Body::Dir(body) => {
                 if let Some(store) = &region.store
-                    && let Some(dir) = self.store_dir(node, store)?
+                    && let Some(dir) = self.store_dir(&node, store)?
                 {
                     return f((*dir).as_fd(), b"");
                 }
@@ -153,7 +142,6 @@ impl Overlay {
         let node = self.node(ino)?;
         let region = self.place(&view, &node)?.region;
         let store = region.store.as_ref().ok_or(Errno::ROFS)?;
-        self.still_named(&view, &node, true)?;
         self.make_upper(&view, &node, Amount::All)?;
         node.state.write().plain = false;
         if key == ACL_DEFAULT {

@@ -205,9 +205,11 @@ fn fate(from: Placement, to: Placement) -> (String, String) {
         (from, to) if in_ram(from) && read_only(to) => {
             "shows the server's content; the node's changes are parked, and come back with the rule"
         }
-        (from, _) if in_ram(from) => "is copied to the store first, with what the node has changed",
+        (from, _) if in_ram(from) => {
+            "is copied to the store first; refused if the node has changed it, for files would move"
+        }
         (_, to) if read_only(to) => "shows the server's content; the stored copy stays where it is",
-        _ => "takes along what the node has there; the stored copy stays where it is",
+        _ => "is refused if the store has it, for files would move",
     };
     let first = match to {
         to if from == to => "stays as it is",
@@ -354,20 +356,20 @@ mod tests {
             (
                 Volatile,
                 Local,
-                "with what the node has changed",
+                "refused if the node has changed it",
                 "what is in RAM is gone",
             ),
             (Volatile, Image, "parked", "what is in RAM is gone"),
             (
                 Persistent,
                 Volatile,
-                "takes along what the node has there",
+                "refused if the store has it",
                 "stays where it is, unused",
             ),
             (
                 Persistent,
                 Local,
-                "takes along what the node has there",
+                "refused if the store has it",
                 "stays where it is, unused",
             ),
             (

@@ -51,13 +51,13 @@ fn a_reboot_changes_what_the_tables_changed() {
   reload: shows what the server has there
   reboot: shows the server's content
 /var/log: volatile -> persistent
-  reload: is copied to the store first, with what the node has changed
+  reload: is copied to the store first; refused if the node has changed it, for files would move
   reboot: is taken from the store, or copied there first; what is in RAM is gone
 trees:
   + cnfs:/tree/n01
   the node's own changes stay; the rest is read from the new trees
 persistent store: cnfs:/state -> cnfs:/state2
-  reload: a mount by tables takes its files along, unless some are open; a booted node keeps the store of its command line
+  reload: refused while a rule needs the old one
   reboot: the new store counts; nothing is moved from the old one
 A reboot would change n01.
 "

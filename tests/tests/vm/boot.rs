@@ -3,9 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use anyhow::{Result, ensure};
 use statelite_tests::vm::kernel::Kernel;
-use statelite_tests::vm::node::{BOOT, Node};
+use statelite_tests::vm::node::BOOT;
 use statelite_tests::vm::site::{Mode, Nfs, Site, Spec};
 use statelite_tests::vm::turn;
 
@@ -31,54 +30,6 @@ fn enable_networkd(site: &Site) -> std::io::Result<()> {
         "/lib/systemd/system/systemd-networkd.service",
         wants.join("systemd-networkd.service"),
     )
-}
-
-/// What is in memory moves to the server and back while the node runs; services have directories of their own there.
-fn moves(site: &Site, node: &mut Node) -> Result<()> {
-    node.check("mkdir /var/tmp/dir && echo mine >/var/tmp/dir/f && ln -s dir /var/tmp/link && rm -f /var/tmp/b")?;
-    let reload = |node: &mut Node, option: &str| -> Result<()> {
-        let command = format!(
-            "cd /var/tmp/dir && statelitefs plan --rule /var/tmp/={option} && statelitefs reload --rule /var/tmp/={option} && cat f"
-        );
-        let said = node.check(&command)?;
-        ensure!(
-            said.contains("carried over") && said.trim().ends_with("mine"),
-            "{said}"
-        );
-        Ok(())
-    };
-    reload(node, "persistent")?;
-    let kept = site.state().join("n01/var/tmp");
-    ensure!(
-        fs::read_to_string(kept.join("link/f"))? == "mine\n",
-        "not on the server"
-    );
-    node.check("echo more >/var/tmp/dir/g && rm /var/tmp/link")?;
-    ensure!(
-        fs::read_to_string(kept.join("dir/g"))? == "more\n",
-        "not on the server"
-    );
-    reload(node, "tmpfs")?;
-    health::checks(
-        node,
-        &[
-            (
-                "cat /var/tmp/dir/g; ls /var/tmp/link 2>&1",
-                "~more\nls: cannot access",
-            ),
-            (
-                "rm -r /var/tmp/dir; ls -d /var/tmp/dir 2>&1",
-                "~No such file",
-            ),
-            ("systemctl is-system-running", "running"),
-            (
-                "systemctl restart systemd-logind && systemctl is-active systemd-logind",
-                "active",
-            ),
-        ],
-    )?;
-    ensure!(kept.join("dir/g").exists(), "the stored copy is gone");
-    Ok(())
 }
 
 #[test]
@@ -112,7 +63,6 @@ fn our_root_works_like_the_baseline_and_keeps_what_it_must() {
     health::is_ours(&mut node).unwrap();
     units::work(&mut node).unwrap();
     health::cron_ran(&mut node).unwrap();
-    moves(&site, &mut node).unwrap();
     health::checks(
         &mut node,
         &[

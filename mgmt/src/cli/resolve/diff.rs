@@ -89,8 +89,7 @@ fn text(found: &Difference) -> Vec<String> {
             named(&store.old),
             named(&store.new)
         ));
-        lines.push("  reload: a mount by tables takes its files along, unless some are open; a booted node keeps the store of its command line"
-                .into());
+        lines.push("  reload: refused while a rule needs the old one".into());
         lines.push("  reboot: the new store counts; nothing is moved from the old one".into());
     }
     if !found.words.is_empty() {
