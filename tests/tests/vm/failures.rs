@@ -299,7 +299,7 @@ fn only_who_uses_it_waits(site: &mut Site, nodes: &mut [(Node, Xcatd)]) {
     site.state_server().plug(false).unwrap();
     for (node, _) in &mut *nodes {
         node.check(&format!(
-            "for i in $(seq {WRITERS}); do (echo $i >/var/lib/kept/w$i; echo $i >>/tmp/written) >/dev/null 2>&1 & done"
+            "for i in $(seq {WRITERS}); do (echo $i >/var/lib/kept/w$i; echo $i $? >>/tmp/written) >/dev/null 2>>/tmp/refused & done"
         ))
         .unwrap();
         health::checks(
@@ -325,6 +325,8 @@ fn only_who_uses_it_waits(site: &mut Site, nodes: &mut [(Node, Xcatd)]) {
         );
         let written = node.run_within(&all, SOON).unwrap();
         assert_eq!(written.output.trim(), WRITERS.to_string());
+        let refused = node.run("cat /tmp/refused; grep -v ' 0$' /tmp/written").unwrap();
+        assert_eq!(refused.output.trim(), "", "{} was refused", node.name());
         let kept = site.state().join(node.name()).join("var/lib/kept");
         for number in 1..=WRITERS {
             let there = std::fs::read_to_string(kept.join(format!("w{number}"))).unwrap();
