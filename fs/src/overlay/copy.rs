@@ -28,8 +28,8 @@ pub(super) fn copy_object(
 ) -> Result<()> {
     match stat.kind {
         FileType::RegularFile => {
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let from = rustix::fs::openat(source.dir, source.name, flags, Mode::empty())?;
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            let from = crate::sys::lease::openat(source.dir, source.name, flags, Mode::empty())?;
             let now = stat_fd(&from)?;
             if !now.is_file() || amount == Amount::All && Version::of(&now) != Version::of(stat) {
                 return Err(Errno::STALE);
@@ -67,8 +67,8 @@ pub(super) fn write_file(to: BorrowedFd<'_>, name: &[u8], data: &[u8], stat: &St
 }
 
 fn create_private(to: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    rustix::fs::openat(to, name, flags, Mode::from_raw_mode(0o600))
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    crate::sys::lease::openat(to, name, flags, Mode::from_raw_mode(0o600))
 }
 
 /// Copies `size` bytes, holes as holes. Returns the bytes copied.

@@ -289,6 +289,11 @@ fn settle(store: &Store, tmp: &[u8], stat: &Stat, amount: Amount) -> Result<()> 
     if store.ram || !stat.is_file() || amount == Amount::Nothing {
         return Ok(());
     }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::fdatasync(rustix::fs::openat(store.work(), tmp, flags, Mode::empty())?)
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW;
+    rustix::fs::fdatasync(crate::sys::lease::openat(
+        store.work(),
+        tmp,
+        flags,
+        Mode::empty(),
+    )?)
 }

@@ -15,7 +15,7 @@ use super::view::{Place, View};
 use super::{Overlay, ident, lower};
 use crate::sys::caller::Caller;
 use crate::sys::stat::{Stat, stat_at};
-use crate::sys::{Result, xattr};
+use crate::sys::{Result, lease, xattr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
@@ -376,8 +376,8 @@ fn make_listed(dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>) -> Result<()> {
     let made = match what {
         Make::Dir => rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)),
         _ => {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+            lease::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
         }
     };
     match made {
@@ -397,9 +397,8 @@ fn make_in(
     let plain = Mode::from_raw_mode(bits & 0o777);
     let fd = match what {
         Make::File => {
-            let flags =
-                OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            Some(rustix::fs::openat(dir, name, flags, plain)?)
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW;
+            Some(lease::openat(dir, name, flags, plain)?)
         }
         Make::Dir => {
             rustix::fs::mkdirat(dir, name, plain)?;

@@ -202,12 +202,7 @@ impl Layer {
     /// # Errors
     /// As [`Layer::open_at`].
     pub fn open_entry(&self, dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd> {
-        rustix::fs::openat(
-            dir,
-            name,
-            flags | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
+        crate::sys::lease::openat(dir, name, flags | OFlags::NOFOLLOW, Mode::empty())
     }
 
     /// Identity of a file found in this layer.
@@ -251,7 +246,9 @@ fn open_beneath(
         resolve |= ResolveFlags::NO_XDEV;
     }
     loop {
-        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        let flags = flags | OFlags::CLOEXEC;
+        let open = || rustix::fs::openat2(root, path, flags, Mode::empty(), resolve);
+        match crate::sys::lease::kept(root, open) {
             // A rename somewhere on the way; the kernel asks to try again.
             Err(Errno::AGAIN | Errno::INTR) => {}
             other => return other,

@@ -425,8 +425,8 @@ fn make_empty(dir: impl AsFd, name: &[u8], directory: bool) -> Result<()> {
     let made = if directory {
         rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755))
     } else {
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+        crate::sys::lease::openat(dir.as_fd(), name, flags, Mode::from_raw_mode(0o644)).map(drop)
     };
     match made {
         Err(Errno::EXIST) => Ok(()),

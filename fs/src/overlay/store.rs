@@ -176,9 +176,10 @@ impl Store {
     /// # Errors
     /// As `open(2)` and `write(2)`.
     pub fn count_gone(&self, identity: u64) -> Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
         let name = Store::gone_name(identity);
-        let file = rustix::fs::openat(self.index(), name, flags, Mode::from_raw_mode(0o600))?;
+        let mode = Mode::from_raw_mode(0o600);
+        let file = crate::sys::lease::openat(self.index(), &name, flags, mode)?;
         rustix::io::write(file, b"-").map(drop)
     }
 

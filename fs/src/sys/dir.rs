@@ -28,6 +28,10 @@ pub fn read(dir: impl AsFd) -> Result<Vec<RawEntry>> {
 /// # Errors
 /// As `open(2)` and `getdents64(2)`.
 pub fn read_up_to(dir: impl AsFd, most: usize) -> Result<Option<Vec<RawEntry>>> {
+    super::lease::kept(&dir, || read_once(&dir, most))
+}
+
+fn read_once(dir: impl AsFd, most: usize) -> Result<Option<Vec<RawEntry>>> {
     let fd = rustix::fs::openat(
         dir,
         c".",

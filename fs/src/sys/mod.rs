@@ -6,6 +6,7 @@
 pub mod caller;
 pub mod dir;
 pub mod heap;
+pub mod lease;
 pub mod mountfd;
 pub mod namespace;
 pub mod net;

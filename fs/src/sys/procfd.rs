@@ -34,5 +34,8 @@ pub fn entry(dir: impl AsFd, name: &[u8]) -> Vec<u8> {
 /// # Errors
 /// As `open(2)` on that file.
 pub fn reopen(fd: impl AsFd, flags: OFlags) -> Result<OwnedFd> {
-    rustix::fs::openat(CWD, entry(fd, b""), flags | OFlags::CLOEXEC, Mode::empty())
+    let path = entry(&fd, b"");
+    super::lease::kept(&fd, || {
+        rustix::fs::openat(CWD, &*path, flags | OFlags::CLOEXEC, Mode::empty())
+    })
 }

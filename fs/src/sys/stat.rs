@@ -76,7 +76,9 @@ fn stat_with(dir: impl AsFd, name: &[u8], more: AtFlags) -> Result<Stat> {
     if name.is_empty() {
         flags |= AtFlags::EMPTY_PATH;
     }
-    let x = rustix::fs::statx(dir, name, flags, StatxFlags::BASIC_STATS)?;
+    let x = super::lease::kept(&dir, || {
+        rustix::fs::statx(&dir, name, flags, StatxFlags::BASIC_STATS)
+    })?;
     let time = |t: rustix::fs::StatxTimestamp| Time {
         sec: t.tv_sec,
         nsec: t.tv_nsec,

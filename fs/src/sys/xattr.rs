@@ -1,6 +1,6 @@
 //! Extended attributes of directory entries, never following a symlink.
 
-use super::{Result, procfd};
+use super::{Result, lease, procfd};
 use rustix::buffer::spare_capacity;
 use rustix::fd::AsFd;
 use rustix::fs::{XattrFlags, lgetxattr, llistxattr, lremovexattr, lsetxattr};
@@ -20,15 +20,17 @@ fn path(dir: impl AsFd, name: &[u8]) -> (Vec<u8>, bool) {
 /// # Errors
 /// `ENODATA` if absent, `EOPNOTSUPP` if the file system has no such attributes.
 pub fn get(dir: impl AsFd, name: &[u8], key: &[u8]) -> Result<Vec<u8>> {
-    let (p, follow) = path(dir, name);
+    let (p, follow) = path(&dir, name);
     let mut size = 256;
     loop {
         let mut buf = Vec::with_capacity(size);
-        let got = if follow {
-            rustix::fs::getxattr(p.as_slice(), key, spare_capacity(&mut buf))
-        } else {
-            lgetxattr(p.as_slice(), key, spare_capacity(&mut buf))
-        };
+        let got = lease::kept(&dir, || {
+            if follow {
+                rustix::fs::getxattr(p.as_slice(), key, spare_capacity(&mut buf))
+            } else {
+                lgetxattr(p.as_slice(), key, spare_capacity(&mut buf))
+            }
+        });
         match got {
             Ok(_) => return Ok(buf),
             Err(Errno::RANGE) if size < MAX => size = MAX,
@@ -42,15 +44,17 @@ pub fn get(dir: impl AsFd, name: &[u8], key: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// `EOPNOTSUPP` if the file system has no attributes.
 pub fn list(dir: impl AsFd, name: &[u8]) -> Result<Vec<u8>> {
-    let (p, follow) = path(dir, name);
+    let (p, follow) = path(&dir, name);
     let mut size = 256;
     loop {
         let mut buf: Vec<u8> = Vec::with_capacity(size);
-        let got = if follow {
-            rustix::fs::listxattr(p.as_slice(), spare_capacity(&mut buf))
-        } else {
-            llistxattr(p.as_slice(), spare_capacity(&mut buf))
-        };
+        let got = lease::kept(&dir, || {
+            if follow {
+                rustix::fs::listxattr(p.as_slice(), spare_capacity(&mut buf))
+            } else {
+                llistxattr(p.as_slice(), spare_capacity(&mut buf))
+            }
+        });
         match got {
             Ok(_) => return Ok(buf),
             Err(Errno::RANGE) if size < MAX => size = MAX,

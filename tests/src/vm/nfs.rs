@@ -158,7 +158,7 @@ fn config(dir: &Path, exports: &[Export]) -> String {
         "NFS_CORE_PARAM {{ Protocols = 3,4; NFS_Port = 2049; MNT_Port = 20048;\n\
          \x20 Enable_NLM = false; Enable_RQUOTA = false; Enable_UDP = false; mount_path_pseudo = true; }}\n\
          NFSv4 {{ Graceless = true; Minor_Versions = 0,1; RecoveryBackend = fs; RecoveryRoot = {}/recovery;\n\
-         \x20 Allow_Numeric_Owners = true; Only_Numeric_Owners = true; Lease_Lifetime = 60; }}\n\
+         \x20 Allow_Numeric_Owners = true; Only_Numeric_Owners = true; Lease_Lifetime = 30; }}\n\
          NFS_KRB5 {{ Active_krb5 = false; }}\n\
          EXPORT_DEFAULTS {{ Squash = No_Root_Squash; SecType = sys; Protocols = 3,4; Transports = TCP;\n\
          \x20 PrivilegedPort = false; Attr_Expiration_Time = 0; }}\n",
