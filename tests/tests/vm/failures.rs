@@ -325,7 +325,9 @@ fn only_who_uses_it_waits(site: &mut Site, nodes: &mut [(Node, Xcatd)]) {
         );
         let written = node.run_within(&all, SOON).unwrap();
         assert_eq!(written.output.trim(), WRITERS.to_string());
-        let refused = node.run("cat /tmp/refused; grep -v ' 0$' /tmp/written").unwrap();
+        let refused = node
+            .run("cat /tmp/refused; grep -v ' 0$' /tmp/written")
+            .unwrap();
         assert_eq!(refused.output.trim(), "", "{} was refused", node.name());
         let kept = site.state().join(node.name()).join("var/lib/kept");
         for number in 1..=WRITERS {
