@@ -3,7 +3,7 @@
 //! With NFS 4 a client has a lease, which runs out while the server cannot be reached (Linux servers: 90 s, Ganesha: 60 s).
 //! When it is back, the kernel's client gets another one. What waited for an answer meanwhile is sent again, as `hard` has
 //! it; but some of it is given up with `EIO` (seen with Linux 6.12 and Ganesha, 4.1: looking up a name and asking for
-//! attributes, one time in hundreds). The server is there then and has not done it. So:
+//! attributes; which step of the recovery does it is not known). The server is there then. So:
 //!
 //! | answer of the kernel | here | costs |
 //! |---|---|---|
