@@ -128,6 +128,7 @@ fn refuse_the_silent(store: &Path) {
     match asker {
         Ok(_) => attend_to(&answered, PATIENCE, PAUSE, || {
             // It stays mounted, since it is in use; its calls that are under way fail.
+            crate::sys::lease::refuse();
             let _ = rustix::mount::unmount(store, UnmountFlags::FORCE);
         }),
         Err(e) => tracing::warn!("a silent server will be waited for: {e}"),

@@ -12,14 +12,17 @@
 //! | `EIO`, NFS, the lease is being renewed | tried again until it works | some [`PAUSE`]s |
 //! | `EIO`, NFS, a fault of the server's disk | an error after [`LONGEST`] | its caller waits so long |
 //!
-//! Opening, looking up and asking are tried again: that does no harm. What changes names is not, since the server may have
-//! done it; the names it is about were looked up before it. Reads and writes of open files are the kernel's: it sends them
+//! Opening, looking up and asking are tried again. An open that makes a file is among them: had the server made it before
+//! it was given up, the second try says `EEXIST`. What else changes names is not tried again, since the server may have
+//! done it; the names it is about were looked up before it. Nothing is tried again once calls are refused on purpose, at
+//! a shutdown ([`refuse`]). Reads and writes of open files are the kernel's: it sends them
 //! again itself.
 
 use super::Result;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a call that fails with `EIO` on a server is tried again. A lease is renewed in a few calls.
@@ -28,17 +31,21 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Whether `EIO` is what we want of a silent server.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// From now on `EIO` is taken as it is: calls to a silent server are being refused.
+pub fn refuse() {
+    REFUSED.store(true, Ordering::Release);
+}
+
 /// `openat(2)` of a file that may be on a server; close-on-exec.
 ///
 /// # Errors
 /// As `openat(2)`; `EIO` of an NFS server only after ten seconds.
 pub fn openat(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC;
-    patiently(
-        || is_nfs(dir),
-        LONGEST,
-        || rustix::fs::openat(dir, name, flags, mode),
-    )
+    kept(dir, || rustix::fs::openat(dir, name, flags, mode))
 }
 
 /// Calls `call`, which is about what `fd` refers to or an entry of it, again while a lease is renewed. It must do no harm
@@ -47,7 +54,8 @@ pub fn openat(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags, mode: Mode) -> Re
 /// # Errors
 /// Those of `call`; `EIO` of an NFS server only after ten seconds.
 pub fn kept<T>(fd: impl AsFd, call: impl FnMut() -> Result<T>) -> Result<T> {
-    patiently(|| is_nfs(fd.as_fd()), LONGEST, call)
+    let again = || !REFUSED.load(Ordering::Acquire) && is_nfs(fd.as_fd());
+    patiently(again, LONGEST, call)
 }
 
 fn is_nfs(fd: BorrowedFd<'_>) -> bool {
@@ -60,19 +68,19 @@ fn is_nfs(fd: BorrowedFd<'_>) -> bool {
 }
 
 fn patiently<T>(
-    on_server: impl FnOnce() -> bool,
+    again: impl Fn() -> bool,
     longest: Duration,
     mut call: impl FnMut() -> Result<T>,
 ) -> Result<T> {
     let first = call();
-    if !matches!(first, Err(Errno::IO)) || !on_server() {
+    if !matches!(first, Err(Errno::IO)) || !again() {
         return first;
     }
     let since = Instant::now();
     loop {
         std::thread::sleep(PAUSE);
         match call() {
-            Err(Errno::IO) if since.elapsed() < longest => {}
+            Err(Errno::IO) if since.elapsed() < longest && !REFUSED.load(Ordering::Acquire) => {}
             last => {
                 let after = since.elapsed().as_secs_f64();
                 match last {
