@@ -5,6 +5,7 @@ mod common;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use common::snapshot::snapshot;
@@ -289,6 +290,70 @@ fn listed_paths_come_and_go_at_once() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn what_was_removed_or_moved_stays_so_under_a_rule_added_below() -> Result<()> {
+    let Some(world) = World::new("below")? else {
+        return Ok(());
+    };
+    let mut world = world.rule("/v/", "tmpfs");
+    for dir in ["anew", "moved", "kept"] {
+        world.put(&format!("image/v/{dir}/deep/sub/f"), dir)?;
+    }
+    world.start()?;
+    fs::remove_dir_all(world.m("v/anew"))?;
+    fs::create_dir_all(world.m("v/anew/deep/sub"))?;
+    fs::rename(world.m("v/moved"), world.m("v/other"))?;
+    fs::remove_file(world.m("v/kept/deep/sub/f"))?;
+    let as_it_is = |world: &World| -> Result<()> {
+        same(names(world.m("v"))?, ["anew", "kept", "other"], "v")?;
+        same(names(world.m("v/anew/deep/sub"))?, [""; 0], "made anew")?;
+        same(read(world.m("v/other/deep/sub/f"))?, "moved", "moved")?;
+        same(names(world.m("v/kept/deep/sub"))?, [""; 0], "removed")
+    };
+    as_it_is(&world)?;
+    let below = ["/v/anew/deep/", "/v/other/deep/", "/v/kept/deep/"];
+    let rules = [&[("/v/", "tmpfs")][..], &below.map(|path| (path, "rw"))].concat();
+    world.reload_ok(&rules)?;
+    as_it_is(&world)?;
+    fs::write(world.m("v/anew/deep/sub/f"), "mine")?;
+    world.reload_ok(&[("/v/", "tmpfs")])?;
+    same(
+        read(world.m("v/anew/deep/sub/f"))?,
+        "mine",
+        "without the rules",
+    )?;
+    fs::remove_file(world.m("v/anew/deep/sub/f"))?;
+    as_it_is(&world)
+}
+
+#[test]
+fn what_is_written_while_a_rule_changes_is_told() -> Result<()> {
+    const FILES: usize = 3000;
+    let Some(world) = World::new("while")? else {
+        return Ok(());
+    };
+    let mut world = world.rule("/v/", "tmpfs");
+    world.put("image/v/f", "image")?;
+    for number in 0..FILES {
+        world.put(&format!("image/slow/f{number}"), "text")?;
+    }
+    world.start()?;
+    // While another path is seeded, the check of this one is done and its rule still holds.
+    let seeding = world.at("per/.statelite.work/seed");
+    let outcome = std::thread::scope(|scope| {
+        let reload = scope.spawn(|| world.reload(&[("/v/", "ro"), ("/slow/", "persistent")]));
+        let begun = || fs::read_dir(&seeding).is_ok_and(|mut all| all.next().is_some());
+        common::wait_for(Duration::from_secs(20), "the seed", begun)?;
+        append(world.m("v/f"), b"+mine")?;
+        reload.join().map_err(|_| anyhow::anyhow!("a panic"))?
+    })?;
+    ensure!(outcome.success(), "{outcome}");
+    same(read(world.m("v/f"))?, "image", "now it is read-only")?;
+    ensure!(outcome.stdout.contains("/v"), "not told: {outcome}");
+    world.reload_ok(&[("/v/", "tmpfs"), ("/slow/", "persistent")])?;
+    same(read(world.m("v/f"))?, "image+mine", "it is kept")
 }
 
 #[test]

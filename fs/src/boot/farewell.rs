@@ -126,26 +126,34 @@ fn refuse_the_silent(store: &Path) {
         }
     });
     match asker {
-        Ok(_) => attend_to(&answered, PATIENCE, PAUSE, || {
-            // It stays mounted, since it is in use; its calls that are under way fail.
-            crate::sys::lease::refuse();
-            let _ = rustix::mount::unmount(store, UnmountFlags::FORCE);
+        Ok(_) => attend_to(&answered, PATIENCE, PAUSE, |silent| {
+            crate::sys::lease::refuse(silent);
+            if silent {
+                // It stays mounted, since it is in use; its calls that are under way fail.
+                let _ = rustix::mount::unmount(store, UnmountFlags::FORCE);
+            }
         }),
         Err(e) => tracing::warn!("a silent server will be waited for: {e}"),
     }
 }
 
-/// Calls `refuse` once there was no answer for `patience`, and again after each `pause` until there is one. Ends with who asks.
+/// Calls `attend` with true once there was no answer for `patience`, and again after each `pause` until there is one; then once
+/// with false. Ends with who asks.
 fn attend_to(
     answered: &Receiver<()>,
     patience: Duration,
     pause: Duration,
-    mut refuse: impl FnMut(),
+    mut attend: impl FnMut(bool),
 ) {
     let mut silent = false;
     loop {
         match answered.recv_timeout(if silent { pause } else { patience }) {
-            Ok(()) => silent = false,
+            Ok(()) => {
+                if silent {
+                    attend(false);
+                }
+                silent = false;
+            }
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 if !silent {
@@ -154,7 +162,7 @@ fn attend_to(
                     );
                 }
                 silent = true;
-                refuse();
+                attend(true);
             }
         }
     }
@@ -201,23 +209,25 @@ mod tests {
         let (refusals, refused) = channel();
         let (patience, pause) = (Duration::from_secs(1), Duration::from_millis(2));
         let attending = std::thread::spawn(move || {
-            attend_to(&answered, patience, pause, || refusals.send(()).unwrap());
+            attend_to(&answered, patience, pause, |silent| {
+                refusals.send(silent).unwrap();
+            });
         });
         let limit = Duration::from_secs(20);
         for _ in 0..3 {
-            refused.recv_timeout(limit).unwrap();
+            assert!(refused.recv_timeout(limit).unwrap());
         }
         // It is back, and answers: more seldom than calls would be refused, and more often than it is given time.
         answers.send(()).unwrap();
         std::thread::sleep(pause * 50);
-        while refused.try_recv().is_ok() {}
+        assert_eq!(refused.try_iter().last(), Some(false), "still refused");
         for _ in 0..10 {
             answers.send(()).unwrap();
             std::thread::sleep(pause * 10);
         }
         assert!(refused.try_recv().is_err(), "refused though it answers");
         // It is silent again.
-        refused.recv_timeout(limit).unwrap();
+        assert!(refused.recv_timeout(limit).unwrap());
         drop(answers);
         attending.join().unwrap();
     }

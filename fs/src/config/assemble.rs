@@ -66,7 +66,7 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
         trees: open_trees(&trees, freshness, previous, &mut warnings),
         ..Layers::default()
     };
-    links::follow(&mut rules, &layers.merged());
+    links::follow(&mut rules, &layers.merged())?;
     implied::add(
         &mut rules,
         args.policy.implied.unwrap_or_default(),

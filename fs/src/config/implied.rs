@@ -1,6 +1,7 @@
 //! Rules for what is in the image, that nobody has listed and that the distribution has to write.
 
 use crate::overlay::layer::Layer;
+use crate::overlay::lower::is_absent;
 use rustix::fs::OFlags;
 use statelite_policy::{PolicyTree, Rule, TreeError, implied};
 use std::sync::Arc;
@@ -36,10 +37,10 @@ pub fn add(rules: &mut Vec<Rule>, which: Implied, layers: &[Arc<Layer>]) -> Resu
     }
     let there = |path: &str| {
         let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        // What cannot be asked about now may well be there: without its rule it could never be written.
         layers.iter().any(|layer| {
-            layer
-                .open_at(path.trim_start_matches('/').as_bytes(), flags)
-                .is_ok()
+            let found = layer.open_at(path.trim_start_matches('/').as_bytes(), flags);
+            found.map_or_else(|error| !is_absent(error), |_| true)
         })
     };
     let given = PolicyTree::from_rules(rules.clone())?;

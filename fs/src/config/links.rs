@@ -5,6 +5,9 @@
 //! also holds for the directory it leads to, unless that is listed itself.
 
 use crate::overlay::layer::Layer;
+use crate::overlay::lower::is_absent;
+use crate::sys::{Result, lease};
+use anyhow::Context as _;
 use rustix::fs::FileType;
 use statelite_policy::{Origin, Rule};
 use std::collections::BTreeSet;
@@ -14,11 +17,16 @@ use std::sync::Arc;
 const MAX_LINKS: usize = 40;
 
 /// Adds a rule for the target of each listed directory that is a link.
-pub fn follow(rules: &mut Vec<Rule>, layers: &[Arc<Layer>]) {
+///
+/// # Errors
+/// A path that cannot be looked at: without its rule it could never be written.
+pub fn follow(rules: &mut Vec<Rule>, layers: &[Arc<Layer>]) -> anyhow::Result<()> {
     let mut listed: BTreeSet<String> = rules.iter().map(|rule| rule.path.clone()).collect();
     let mut added = Vec::new();
     for rule in rules.iter().filter(|rule| rule.directory) {
-        let Some(target) = target(&rule.path, layers) else {
+        let target = target(&rule.path, layers)
+            .with_context(|| format!("{}: cannot see where it leads", rule.path))?;
+        let Some(target) = target else {
             continue;
         };
         if listed.insert(target.clone()) {
@@ -30,10 +38,11 @@ pub fn follow(rules: &mut Vec<Rule>, layers: &[Arc<Layer>]) {
         }
     }
     rules.extend(added);
+    Ok(())
 }
 
 /// Where `path` leads if a link is at or above it; none if there is no link, or a circle of them.
-fn target(path: &str, layers: &[Arc<Layer>]) -> Option<String> {
+fn target(path: &str, layers: &[Arc<Layer>]) -> Result<Option<String>> {
     let mut todo: Vec<String> = names(path);
     let mut done: Vec<String> = Vec::new();
     let mut links = 0;
@@ -44,12 +53,12 @@ fn target(path: &str, layers: &[Arc<Layer>]) -> Option<String> {
             continue;
         }
         done.push(name);
-        let Some(link) = read_link(&done.join("/"), layers) else {
+        let Some(link) = read_link(&done.join("/"), layers)? else {
             continue;
         };
         links += 1;
         if links > MAX_LINKS {
-            return None;
+            return Ok(None);
         }
         done.pop();
         if link.starts_with('/') {
@@ -57,7 +66,7 @@ fn target(path: &str, layers: &[Arc<Layer>]) -> Option<String> {
         }
         todo.splice(0..0, names(&link));
     }
-    (links > 0 && !done.is_empty()).then(|| format!("/{}", done.join("/")))
+    Ok((links > 0 && !done.is_empty()).then(|| format!("/{}", done.join("/"))))
 }
 
 fn names(path: &str) -> Vec<String> {
@@ -66,22 +75,25 @@ fn names(path: &str) -> Vec<String> {
 }
 
 /// The link at `path` in the first layer that has anything there.
-fn read_link(path: &str, layers: &[Arc<Layer>]) -> Option<String> {
+fn read_link(path: &str, layers: &[Arc<Layer>]) -> Result<Option<String>> {
     use rustix::fs::OFlags;
     for layer in layers {
-        let Ok(fd) = layer.open_at(path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) else {
-            continue;
+        let fd = match layer.open_at(path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
+            Ok(fd) => fd,
+            Err(e) if is_absent(e) => continue,
+            Err(e) => return Err(e),
         };
-        let stat = crate::sys::stat::stat_fd(&fd).ok()?;
+        let stat = crate::sys::stat::stat_fd(&fd)?;
         if stat.kind != FileType::Symlink {
-            return None;
+            return Ok(None);
         }
-        let link = rustix::fs::readlinkat(&fd, "", Vec::new()).ok()?;
-        let link = link.to_str().ok()?.to_owned();
+        let Ok(link) = String::from_utf8(lease::readlinkat(&fd, b"")?) else {
+            return Ok(None);
+        };
         if layer.processed && link.contains(".statelite/tmpfs/") {
             continue;
         }
-        return Some(link);
+        return Ok(Some(link));
     }
-    None
+    Ok(None)
 }

@@ -4,6 +4,7 @@ use super::convert::{attr, errno, kind};
 use super::{Fs, GENERATION, NOTHING};
 use crate::overlay::ident;
 use crate::overlay::listing::Entry as Name;
+use crate::overlay::lower::is_absent;
 use fuser::{
     Errno, FileHandle, FileType, FopenFlags, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyOpen,
 };
@@ -101,7 +102,10 @@ impl Fs {
         {
             let text = OsStr::from_bytes(name);
             match self.overlay.lookup_listed(&node, name) {
-                Ok(None) => {
+                // Gone since the listing was made.
+                Err(e) if is_absent(e) => tracing::debug!("{text:?} is left out of a listing"),
+                // A name that has to do, or one that is out of reach: a listing without it would be believed.
+                Ok(None) | Err(_) => {
                     // The kernel makes no node for a name with the root's number; and so does not wait for one who is
                     // looking this name up. It forgets that number once, which the root does not mind.
                     let mut alone = NOTHING;
@@ -131,9 +135,6 @@ impl Fs {
                         break;
                     }
                 }
-                // Gone since the listing was made, or out of reach: the name alone cannot be
-                // shown here without the kernel taking it for a node.
-                Err(e) => tracing::debug!("{text:?} is left out of a listing: {e}"),
             }
         }
         reply.ok();

@@ -10,7 +10,7 @@ use super::store::Store;
 use super::view::View;
 use crate::sys::caller::Caller;
 use crate::sys::stat::{Time, stat_at};
-use crate::sys::{Result, procfd};
+use crate::sys::{Result, lease, procfd};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid,
@@ -102,13 +102,13 @@ impl Overlay {
         {
             let fd = self.content_fd(&handle)?;
             self.kill_privileges(&fd, caller)?;
-            return rustix::fs::ftruncate(&*fd, size);
+            return lease::kept(&*fd, || rustix::fs::ftruncate(&*fd, size));
         }
         let region = self.place(view, node)?.region;
         let store = region.store.as_ref().ok_or(Errno::ROFS)?;
         let fd = self.at_upper(node, store, |dir, name| open_for_write(store, dir, name))?;
         self.kill_privileges(&fd, caller)?;
-        rustix::fs::ftruncate(&fd, size)
+        lease::kept(&fd, || rustix::fs::ftruncate(&fd, size))
     }
 }
 
@@ -138,14 +138,18 @@ fn apply_at(dir: BorrowedFd<'_>, name: &[u8], kind: FileType, change: &Change) -
     if change.uid.is_some() || change.gid.is_some() {
         let uid = change.uid.map(Uid::from_raw);
         let gid = change.gid.map(Gid::from_raw);
-        rustix::fs::chownat(at, path.as_slice(), uid, gid, follow)?;
+        lease::kept(dir, || {
+            rustix::fs::chownat(at, path.as_slice(), uid, gid, follow)
+        })?;
     }
     if let Some(mode) = change.mode {
         if kind == FileType::Symlink {
             return Err(Errno::OPNOTSUPP);
         }
         let mode = Mode::from_raw_mode(mode & 0o7777);
-        rustix::fs::chmodat(at, path.as_slice(), mode, AtFlags::empty())?;
+        lease::kept(dir, || {
+            rustix::fs::chmodat(at, path.as_slice(), mode, AtFlags::empty())
+        })?;
     }
     if change.atime.is_some() || change.mtime.is_some() {
         let spec = |t: Option<SetTime>| match t {

@@ -97,10 +97,14 @@ pub(super) fn read(fds: &DirFds, parts: &[Arc<LayerDir>], name: &[u8]) -> Result
             continue;
         }
         let mut chunk = vec![0; 64 * 1024];
+        let mut at = 0;
         loop {
-            match rustix::io::read(&fd, &mut *chunk) {
+            match crate::sys::lease::kept(&fd, || rustix::io::pread(&fd, &mut *chunk, at)) {
                 Ok(0) => break,
-                Ok(n) => data.extend_from_slice(chunk.get(..n).unwrap_or_default()),
+                Ok(n) => {
+                    data.extend_from_slice(chunk.get(..n).unwrap_or_default());
+                    at += n as u64;
+                }
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(e),
             }

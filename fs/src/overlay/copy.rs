@@ -5,7 +5,7 @@ use super::metrics::add;
 use super::node::Version;
 use super::store::{self, Store};
 use crate::sys::stat::{Stat, Time, stat_fd};
-use crate::sys::{Result, xattr};
+use crate::sys::{Result, change, lease, xattr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Timestamps, Uid};
 use rustix::io::Errno;
@@ -29,7 +29,7 @@ pub(super) fn copy_object(
     match stat.kind {
         FileType::RegularFile => {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-            let from = crate::sys::lease::openat(source.dir, source.name, flags, Mode::empty())?;
+            let from = lease::openat(source.dir, source.name, flags)?;
             let now = stat_fd(&from)?;
             if !now.is_file() || amount == Amount::All && Version::of(&now) != Version::of(stat) {
                 return Err(Errno::STALE);
@@ -46,12 +46,12 @@ pub(super) fn copy_object(
             clone_attributes(source, to, name, stat)
         }
         FileType::Symlink => {
-            let target = rustix::fs::readlinkat(source.dir, source.name, Vec::new())?;
-            rustix::fs::symlinkat(target, to, name)?;
+            let target = lease::readlinkat(source.dir, source.name)?;
+            change::symlink(&target, to, name)?;
             clone_attributes(source, to, name, stat)
         }
         kind => {
-            rustix::fs::mknodat(to, name, kind, Mode::from_raw_mode(0o600), stat.rdev)?;
+            change::mknod(to, name, kind, Mode::from_raw_mode(0o600), stat.rdev)?;
             clone_attributes(source, to, name, stat)
         }
     }
@@ -67,8 +67,7 @@ pub(super) fn write_file(to: BorrowedFd<'_>, name: &[u8], data: &[u8], stat: &St
 }
 
 fn create_private(to: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-    crate::sys::lease::openat(to, name, flags, Mode::from_raw_mode(0o600))
+    change::create(to, name, OFlags::WRONLY, Mode::from_raw_mode(0o600))
 }
 
 /// Copies `size` bytes, holes as holes. Returns the bytes copied.
@@ -92,7 +91,7 @@ pub(crate) fn copy_data(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<u64> 
         copied += end - start;
         at = end;
     }
-    rustix::fs::ftruncate(to, size)?;
+    lease::kept(to, || rustix::fs::ftruncate(to, size))?;
     Ok(copied)
 }
 
@@ -119,7 +118,7 @@ fn copy_extent(from: &OwnedFd, to: &OwnedFd, start: u64, end: u64) -> Result<()>
             let Some(buf) = buf.get_mut(..want) else {
                 return Err(Errno::IO);
             };
-            let got = rustix::io::pread(from, &mut *buf, source)?;
+            let got = lease::kept(from, || rustix::io::pread(from, &mut *buf, source))?;
             if got == 0 {
                 return Ok(());
             }
@@ -188,13 +187,17 @@ pub(super) fn set_attributes(dir: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> R
 
 fn set_owner(dir: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> Result<()> {
     let (uid, gid) = (Uid::from_raw(stat.uid), Gid::from_raw(stat.gid));
-    rustix::fs::chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+    lease::kept(dir, || {
+        rustix::fs::chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+    })
 }
 
 fn set_mode_and_times(dir: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> Result<()> {
     if stat.kind != FileType::Symlink {
         let mode = Mode::from_raw_mode(u32::from(stat.perm));
-        rustix::fs::chmodat(dir, name, mode, AtFlags::empty())?;
+        lease::kept(dir, || {
+            rustix::fs::chmodat(dir, name, mode, AtFlags::empty())
+        })?;
     }
     set_times(dir, name, stat.atime, stat.mtime)
 }
@@ -217,7 +220,12 @@ pub(super) fn utimes(dir: impl AsFd, name: &[u8], times: &Timestamps) -> Result<
     if name.is_empty() {
         // O_PATH descriptors are reached by name; "." would need search permission only.
         let path = crate::sys::procfd::entry(&dir, b"");
-        return rustix::fs::utimensat(rustix::fs::CWD, path, times, AtFlags::empty());
+        let path = path.as_slice();
+        return lease::kept(&dir, || {
+            rustix::fs::utimensat(rustix::fs::CWD, path, times, AtFlags::empty())
+        });
     }
-    rustix::fs::utimensat(dir, name, times, AtFlags::SYMLINK_NOFOLLOW)
+    lease::kept(&dir, || {
+        rustix::fs::utimensat(&dir, name, times, AtFlags::SYMLINK_NOFOLLOW)
+    })
 }

@@ -14,7 +14,7 @@ use super::store::{self, Store};
 use super::view::View;
 use super::{Overlay, concat, lower};
 use crate::sys::stat::{Stat, stat_at, stat_fd};
-use crate::sys::{Result, xattr};
+use crate::sys::{Result, lease, xattr};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -290,10 +290,5 @@ fn settle(store: &Store, tmp: &[u8], stat: &Stat, amount: Amount) -> Result<()> 
         return Ok(());
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW;
-    rustix::fs::fdatasync(crate::sys::lease::openat(
-        store.work(),
-        tmp,
-        flags,
-        Mode::empty(),
-    )?)
+    rustix::fs::fdatasync(lease::openat(store.work(), tmp, flags)?)
 }

@@ -15,7 +15,7 @@ use super::view::{Place, View};
 use super::{Overlay, ident, lower};
 use crate::sys::caller::Caller;
 use crate::sys::stat::{Stat, stat_at};
-use crate::sys::{Result, lease, xattr};
+use crate::sys::{Result, change, lease, xattr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
@@ -222,7 +222,11 @@ impl Overlay {
                 let st = stat_at(dir, b"")?;
                 let inherits = Inherits {
                     group: (st.perm & 0o2000 != 0).then_some(st.gid),
-                    acl: xattr::get(dir, b"", b"system.posix_acl_default").is_ok(),
+                    acl: match xattr::get(dir, b"", b"system.posix_acl_default") {
+                        Ok(_) => true,
+                        Err(e @ Errno::IO) => return Err(e),
+                        Err(_) => false,
+                    },
                 };
                 parent.with_dir(|body| body.inherits = Some(inherits));
                 inherits
@@ -374,11 +378,8 @@ fn aside<R>(
 
 fn make_listed(dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>) -> Result<()> {
     let made = match what {
-        Make::Dir => rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)),
-        _ => {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
-            lease::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
-        }
+        Make::Dir => change::mkdir(dir, name, Mode::from_raw_mode(0o755)),
+        _ => change::create(dir, name, OFlags::WRONLY, Mode::from_raw_mode(0o644)).map(drop),
     };
     match made {
         Err(Errno::EXIST) => Ok(()),
@@ -396,20 +397,17 @@ fn make_in(
     let bits = owner.mode & 0o7777 & !owner.umask;
     let plain = Mode::from_raw_mode(bits & 0o777);
     let fd = match what {
-        Make::File => {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW;
-            Some(lease::openat(dir, name, flags, plain)?)
-        }
+        Make::File => Some(change::create(dir, name, OFlags::RDWR, plain)?),
         Make::Dir => {
-            rustix::fs::mkdirat(dir, name, plain)?;
+            change::mkdir(dir, name, plain)?;
             None
         }
         Make::Symlink(target) => {
-            rustix::fs::symlinkat(target, dir, name)?;
+            change::symlink(target, dir, name)?;
             None
         }
         Make::Node(kind, rdev) => {
-            rustix::fs::mknodat(dir, name, kind, plain, rdev)?;
+            change::mknod(dir, name, kind, plain, rdev)?;
             None
         }
     };
@@ -418,7 +416,7 @@ fn make_in(
             Make::Dir => AtFlags::REMOVEDIR,
             _ => AtFlags::empty(),
         };
-        let _ = rustix::fs::unlinkat(dir, name, flags);
+        let _ = change::unlink(dir, name, flags);
         return Err(e);
     }
     Ok(fd)
@@ -429,13 +427,10 @@ fn finish(dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>, owner: Owner, bits: 
     let (uid, gid) = (owner.caller.uid, owner.caller.gid);
     let inherited = owner.mode & INHERIT_SETGID != 0;
     if uid != 0 || gid != 0 || inherited {
-        rustix::fs::chownat(
-            dir,
-            name,
-            Some(Uid::from_raw(uid)),
-            Some(Gid::from_raw(gid)),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?;
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        lease::kept(dir, || {
+            rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        })?;
     }
     let mut special = bits & 0o7000;
     if matches!(what, Make::Dir) && inherited {
@@ -445,7 +440,10 @@ fn finish(dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>, owner: Owner, bits: 
     {
         let now: Stat = stat_at(dir, name)?;
         let mode = (u32::from(now.perm) & 0o777) | special;
-        rustix::fs::chmodat(dir, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
+        let mode = Mode::from_raw_mode(mode);
+        lease::kept(dir, || {
+            rustix::fs::chmodat(dir, name, mode, AtFlags::empty())
+        })?;
     }
     Ok(())
 }

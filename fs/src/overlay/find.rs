@@ -328,7 +328,7 @@ impl Overlay {
                 stat: upper.map_or_else(|| self.synthetic(FileType::Directory, 0o755), |u| u.0),
                 identity: 0,
             },
-            None if root => {
+            None if root && !continues(parent, region) => {
                 let path = parent.path().ok_or(Errno::NOENT)?;
                 let dirs: Vec<_> = region
                     .lowers()
@@ -461,6 +461,13 @@ impl Overlay {
         }
         Ok(dirs)
     }
+}
+
+/// Whether `region` begins in a directory of a union that differs from it by its rule alone: what was removed, moved or made
+/// anew there stays so when a rule is added below it.
+fn continues(parent: &Node, region: &Region) -> bool {
+    let around = Arc::clone(&parent.state.read().place.region);
+    around.placement == region.placement && around.copies_up() && around.shares_store_with(region)
 }
 
 /// Longest name, as `limits.h` has it.

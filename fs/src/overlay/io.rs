@@ -279,12 +279,13 @@ impl Overlay {
 fn read_full(fd: &OwnedFd, offset: u64, buf: &mut [u8]) -> Result<usize> {
     let mut done = 0;
     while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match rustix::io::pread(fd, rest, offset + done as u64) {
+        let at = offset + done as u64;
+        match crate::sys::lease::kept(fd, || rustix::io::pread(fd, &mut *rest, at)) {
             Ok(0) => break,
             Ok(n) => done += n,
             Err(Errno::INTR) => {}
-            Err(e) if done == 0 => return Err(e),
-            Err(_) => break,
+            // Told of the part that could be read, the kernel would take the file to end there.
+            Err(e) => return Err(e),
         }
     }
     Ok(done)

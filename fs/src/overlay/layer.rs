@@ -147,9 +147,12 @@ impl Layer {
                 .and_then(|text| nfs::find(&text, st.dev)),
             false => None,
         };
-        let processed = id == ident::IMAGE
-            && stat::stat_at(&root.fd, b".default").is_ok_and(|st| st.is_dir())
-            && stat::stat_at(&root.fd, b".statelite").is_ok_and(|st| st.is_dir());
+        let has = |name: &[u8]| match stat::stat_at(&root.fd, name) {
+            Ok(found) => Ok(found.is_dir()),
+            Err(e) if super::lower::is_absent(e) => Ok(false),
+            Err(e) => Err(e),
+        };
+        let processed = id == ident::IMAGE && has(b".default")? && has(b".statelite")?;
         Ok(Layer {
             id,
             label,
@@ -202,7 +205,7 @@ impl Layer {
     /// # Errors
     /// As [`Layer::open_at`].
     pub fn open_entry(&self, dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd> {
-        crate::sys::lease::openat(dir, name, flags | OFlags::NOFOLLOW, Mode::empty())
+        crate::sys::lease::openat(dir, name, flags | OFlags::NOFOLLOW)
     }
 
     /// Identity of a file found in this layer.
@@ -211,15 +214,16 @@ impl Layer {
     }
 
     /// Whether the link at `name` of `dir` is one of liteimg's, standing for a file it moved.
-    pub fn is_liteimg_link(&self, dir: BorrowedFd<'_>, name: &[u8], st: &Stat) -> bool {
-        self.processed
-            && st.kind == rustix::fs::FileType::Symlink
-            && rustix::fs::readlinkat(dir, name, Vec::new()).is_ok_and(|target| {
-                let target = target.as_bytes();
-                target
-                    .windows(LITEIMG_TARGET.len())
-                    .any(|w| w == LITEIMG_TARGET)
-            })
+    ///
+    /// # Errors
+    /// As `readlinkat(2)`.
+    pub fn is_liteimg_link(&self, dir: BorrowedFd<'_>, name: &[u8], st: &Stat) -> Result<bool> {
+        if !self.processed || st.kind != rustix::fs::FileType::Symlink {
+            return Ok(false);
+        }
+        let target = crate::sys::lease::readlinkat(dir, name)?;
+        let mut parts = target.windows(LITEIMG_TARGET.len());
+        Ok(parts.any(|part| part == LITEIMG_TARGET))
     }
 
     /// Whether `name` in the root directory is liteimg's own and not shown.

@@ -5,8 +5,8 @@ use super::copyup::Amount;
 use super::find::{Found, NAME_MAX};
 use super::node::Body;
 use super::{Overlay, create, remove};
-use crate::sys::Result;
 use crate::sys::stat::stat_at;
+use crate::sys::{Result, change};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Overlay {
                 rustix::fs::linkat(from, from_name, store.work(), tmp.as_slice(), flags)?;
                 rustix::fs::renameat(store.work(), tmp.as_slice(), dir, name)
             } else {
-                rustix::fs::linkat(from, from_name, dir, name, flags)
+                change::link(from, from_name, dir, name)
             }
         })
         .inspect_err(|e| {

@@ -259,7 +259,9 @@ impl Overlay {
                             whiteout = st.is_whiteout();
                         }
                         // Hidden, or gone since: not shown by this layer.
-                        Ok(None) | Err(_) => return,
+                        Ok(None) => return,
+                        // What cannot be looked at is there all the same, and a directory that has it is not empty.
+                        Err(e) => tracing::debug!("{}: {e}", String::from_utf8_lossy(&entry.name)),
                     }
                 }
                 let gathered = Gathered {

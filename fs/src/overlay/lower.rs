@@ -57,6 +57,18 @@ pub fn is_absent(e: Errno) -> bool {
     matches!(e, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
 
+/// Whether `dir` has an entry `name`. What cannot be found out is no answer.
+///
+/// # Errors
+/// I/O errors of the layer.
+pub fn is_there(dir: impl AsFd, name: &[u8]) -> Result<bool> {
+    match stat_at(dir, name) {
+        Ok(_) => Ok(true),
+        Err(e) if is_absent(e) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
 /// Stats `name` in `dir`; none if absent, or not to be shown.
 ///
 /// # Errors
@@ -74,7 +86,7 @@ pub fn stat_in(fds: &DirFds, dir: &LayerDir, name: &[u8]) -> Result<Option<Stat>
     match stat_at(&*fd, name) {
         Ok(st) if dir.layer.processed => {
             let hidden = dir.layer.hides(&dir.path, name)
-                || dir.layer.is_liteimg_link((*fd).as_fd(), name, &st);
+                || dir.layer.is_liteimg_link((*fd).as_fd(), name, &st)?;
             Ok((!hidden).then_some(st))
         }
         Ok(st) => Ok(Some(st)),

@@ -25,7 +25,7 @@ use super::region::Region;
 use super::{Overlay, concat};
 use crate::sys::caller::Caller;
 use crate::sys::stat::{Stat, stat_fd};
-use crate::sys::{Result, procfd};
+use crate::sys::{Result, lease, procfd};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -169,7 +169,7 @@ impl Overlay {
         let fd = self.content_fd(&handle)?;
         self.kill_privileges(&fd, caller)?;
         handle.node.state.write().cut = Some(Instant::now());
-        rustix::fs::ftruncate(&fd, 0)
+        lease::kept(&*fd, || rustix::fs::ftruncate(&*fd, 0))
     }
 
     /// The kernel has learnt that a file was cut: its opener has come back with the handle.

@@ -18,7 +18,7 @@ use crate::sys::Result;
 use crate::sys::stat::stat_at;
 use rustc_hash::FxHashSet;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use statelite_policy::{Placement, PolicyTree};
 use std::sync::Arc;
@@ -79,7 +79,7 @@ pub struct ReloadReport {
     pub generation: u64,
     /// Paths whose placement or sources changed.
     pub changed: Vec<String>,
-    /// Volatile changes that are kept but no longer shown.
+    /// Paths with files of the node's own that are kept but no longer shown.
     pub parked: Vec<String>,
     /// Names and inodes the kernel was told to forget.
     pub invalidated: usize,
@@ -91,6 +91,35 @@ struct Changed {
     path: Vec<u8>,
     from: Arc<Region>,
     to: Arc<Region>,
+}
+
+impl Changed {
+    /// Whether the node has files of its own there that the new rule would not show.
+    fn leaves_files(&self) -> bool {
+        let Some(store) = &self.from.store else {
+            return false;
+        };
+        if self.from.copies_up() {
+            !self.to.copies_up() && has_own_files(store, &self.path)
+        } else {
+            self.to.store.is_some()
+                && self.from.placement != self.to.placement
+                && exists(store, &self.path)
+        }
+    }
+}
+
+/// What was written between the check and the change, when it was too late to refuse: it is kept, and said to be parked.
+fn left_behind(changed: &[Changed], report: &mut ReloadReport) {
+    for change in changed {
+        let path = text(&change.path);
+        if !report.parked.contains(&path) && change.leaves_files() {
+            tracing::warn!(
+                "{path} was written while its rule changed: that stays in its former store"
+            );
+            report.parked.push(path);
+        }
+    }
 }
 
 impl Overlay {
@@ -126,6 +155,7 @@ impl Overlay {
         }
         *self.view.write() = Arc::new(new);
         wait_for_users(&old);
+        left_behind(&changed, &mut report);
         self.fds.clear();
         self.kept.clear();
         self.listings.lock().clear();
@@ -139,29 +169,17 @@ impl Overlay {
         report: &mut ReloadReport,
     ) -> std::result::Result<(), ReloadError> {
         let (from, to) = (&change.from, &change.to);
-        let carry = || ReloadError::Carry {
-            path: text(&change.path),
-            from: from.placement,
-            to: to.placement,
-        };
-        if from.copies_up() && !to.copies_up() {
-            let own = from
-                .store
-                .as_ref()
-                .is_some_and(|s| has_own_files(s, &change.path));
-            if own && to.is_opaque() {
-                return Err(carry());
-            }
-            if own {
-                report.parked.push(text(&change.path));
-            }
+        if !change.leaves_files() {
+            return Ok(());
         }
-        if from.is_opaque() && to.store.is_some() && from.placement != to.placement {
-            let own = from.store.as_ref().is_some_and(|s| exists(s, &change.path));
-            if own {
-                return Err(carry());
-            }
+        if from.is_opaque() || to.is_opaque() {
+            return Err(ReloadError::Carry {
+                path: text(&change.path),
+                from: from.placement,
+                to: to.placement,
+            });
         }
+        report.parked.push(text(&change.path));
         Ok(())
     }
 
@@ -367,10 +385,8 @@ fn text(path: &[u8]) -> String {
 }
 
 fn exists(store: &Store, path: &[u8]) -> bool {
-    store
-        .layer
-        .open_at(path, OFlags::PATH | OFlags::NOFOLLOW)
-        .is_ok()
+    let found = store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW);
+    found.map_or_else(|error| !is_absent(error), |_| true)
 }
 
 /// Whether the store has anything at `path` but directories made to hold something.
@@ -390,7 +406,10 @@ fn holds_files(fd: &OwnedFd) -> bool {
         return true;
     };
     entries.iter().any(|entry| {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(fd, &*entry.name, flags, Mode::empty()).is_ok_and(|fd| holds_files(&fd))
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        match crate::sys::lease::openat(fd.as_fd(), &entry.name, flags) {
+            Ok(fd) => holds_files(&fd),
+            Err(error) => !is_absent(error),
+        }
     })
 }

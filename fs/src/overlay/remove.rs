@@ -12,7 +12,7 @@ use super::store::{self, Store, XATTR_LOWER_NAMES};
 use super::view::View;
 use super::{Overlay, attr, lower};
 use crate::sys::stat::{Stat, stat_at};
-use crate::sys::{Result, xattr};
+use crate::sys::{Result, change, xattr};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
@@ -154,7 +154,7 @@ impl Overlay {
         };
         match (here.is_some(), whiteout) {
             (true, true) => replace_by_whiteout(store, dir, name)?,
-            (true, false) => rustix::fs::unlinkat(dir, name, AtFlags::empty())?,
+            (true, false) => change::unlink(dir, name, AtFlags::empty())?,
             (false, true) => make_whiteout(dir, name)?,
             (false, false) => return Err(Errno::NOENT),
         }
@@ -274,7 +274,7 @@ pub(super) fn drop_dir(store: &Store, dir: &OwnedFd, name: &[u8], whiteout: bool
         };
     }
     if !whiteout {
-        match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+        match change::unlink(dir, name, AtFlags::REMOVEDIR) {
             Err(Errno::NOTEMPTY | Errno::EXIST) => {}
             other => return other,
         }

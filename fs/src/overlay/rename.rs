@@ -13,7 +13,7 @@ use super::store::{self, Store};
 use super::view::{Place, View};
 use super::{Overlay, attr};
 use crate::sys::stat::stat_at;
-use crate::sys::{Result, xattr};
+use crate::sys::{Result, change, xattr};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
@@ -246,7 +246,7 @@ impl Overlay {
         } else if leaves_whiteout {
             rename_with_whiteout(store, from, to)?;
         } else {
-            rustix::fs::renameat(&*from.dir, from.name, &*to.dir, to.name)?;
+            change::rename(&*from.dir, from.name, &*to.dir, to.name)?;
         }
         if let Some(b) = b {
             if lower_only && matches!(b.body(), Body::Lower { .. }) {

@@ -14,8 +14,8 @@ use super::metrics::{add, count};
 use super::region::{Region, Seed};
 use super::store::{Store, remove_tree};
 use super::{Overlay, ident};
-use crate::sys::Result;
 use crate::sys::stat::{Stat, stat_at};
+use crate::sys::{Result, change, lease};
 use rustc_hash::FxHashMap;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
@@ -99,10 +99,11 @@ impl Overlay {
                 self.fill(region, store, path)?;
                 make_empty(&seeded, &marker, false)?;
             }
-            Err(Errno::NOENT) if stat_at(&seeded, &marker).is_ok() => {}
             Err(Errno::NOENT) => {
-                self.seed_path(region, store, path, &parent, name)?;
-                make_empty(&seeded, &marker, false)?;
+                if !lower::is_there(&seeded, &marker)? {
+                    self.seed_path(region, store, path, &parent, name)?;
+                    make_empty(&seeded, &marker, false)?;
+                }
             }
             Err(e) => return Err(e),
         }
@@ -165,9 +166,7 @@ impl Overlay {
         )
         .or_else(|e| match e {
             // A file system without RENAME_NOREPLACE (NFS); nobody else writes here.
-            Errno::INVAL | Errno::NOSYS => {
-                rustix::fs::renameat(&work, aside.as_slice(), parent, name)
-            }
+            Errno::INVAL | Errno::NOSYS => change::rename(&work, &aside, parent, name),
             e => Err(e),
         })?;
         store.sync()?;
@@ -191,12 +190,12 @@ impl Overlay {
         let root = store.layer.open_at(b"", OFlags::PATH | OFlags::DIRECTORY)?;
         let done = [store.work(), root.as_fd()];
         let marker = b"root.seeded";
-        if stat_at(done[0], marker).is_ok() {
+        if lower::is_there(done[0], marker)? {
             return Ok(());
         }
         for name in self.names_below(&dirs)? {
             let shown = !matches!(lower::lookup(&self.fds, &dirs, &name)?, LowerHit::None);
-            if shown && stat_at(&root, &name).is_err() {
+            if shown && !lower::is_there(&root, &name)? {
                 self.seed_path(region, store, &name, &root, &name)?;
             }
         }
@@ -212,7 +211,7 @@ impl Overlay {
     fn fill(&self, region: &Region, store: &Arc<Store>, path: &[u8]) -> Result<()> {
         let parents = open_work(store, c"parents")?;
         let marker = aside_name(path);
-        if stat_at(&parents, &marker).is_err() {
+        if !lower::is_there(&parents, &marker)? {
             return Ok(());
         }
         let dirs: Vec<_> = region
@@ -235,7 +234,7 @@ impl Overlay {
                 Err(e) => return Err(e),
             }
         }
-        rustix::fs::unlinkat(&parents, marker.as_slice(), AtFlags::empty())
+        change::unlink(&parents, &marker, AtFlags::empty())
     }
 
     /// Copies a merged directory, continuing what an earlier run left.
@@ -248,17 +247,17 @@ impl Overlay {
         stat: &Stat,
         progress: &mut Progress<'_>,
     ) -> Result<()> {
-        match rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700)) {
+        match change::mkdir(to, name, Mode::from_raw_mode(0o700)) {
             Ok(()) => {}
             Err(Errno::EXIST) if stat_at(to, name)?.is_dir() => {}
             Err(Errno::EXIST) => {
                 remove_tree(to, name)?;
-                rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700))?;
+                change::mkdir(to, name, Mode::from_raw_mode(0o700))?;
             }
             Err(e) => return Err(e),
         }
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let here = rustix::fs::openat(to, name, flags, Mode::empty())?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let here = lease::openat(to, name, flags)?;
         let above = std::mem::take(&mut progress.at);
         progress.at = super::layer::join(&above, name);
         for entry in self.names_below(dirs)? {
@@ -303,7 +302,7 @@ impl Overlay {
             // A further name of a file that has been copied.
             let work = seed_dir(store)?;
             let _ = remove_tree(to, name);
-            return rustix::fs::linkat(&work, first.as_slice(), to, name, AtFlags::empty());
+            return change::link(&work, first, to, name);
         }
         if let Some(identity) = identity {
             progress
@@ -359,16 +358,16 @@ impl Overlay {
     /// Directories of the store above a seeded path, made like those shown.
     fn seed_parents(&self, region: &Region, store: &Store, path: &[u8]) -> Result<OwnedFd> {
         let (dir_path, _) = split(path);
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let mut at = store.layer.open_at(b"", OFlags::PATH | OFlags::DIRECTORY)?;
         let mut done: Vec<u8> = Vec::new();
         for name in dir_path.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
             let here = super::layer::join(&done, name);
-            if stat_at(&at, name).is_err() {
+            if !lower::is_there(&at, name)? {
                 // First the mark: a crash in between leaves a mark without a directory.
                 make_empty(open_work(store, c"parents")?, &aside_name(&here), false)?;
             }
-            match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o755)) {
+            match change::mkdir(&at, name, Mode::from_raw_mode(0o755)) {
                 Ok(()) => {
                     let dirs: Vec<_> = region
                         .sources
@@ -382,7 +381,7 @@ impl Overlay {
                 Err(Errno::EXIST) => {}
                 Err(e) => return Err(e),
             }
-            at = rustix::fs::openat(&at, name, flags, Mode::empty())?;
+            at = lease::openat(at.as_fd(), name, flags)?;
             done = super::layer::join(&done, name);
         }
         Ok(at)
@@ -402,8 +401,8 @@ fn seed_dir(store: &Store) -> Result<OwnedFd> {
 }
 
 fn open_work(store: &Store, name: &std::ffi::CStr) -> Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(store.work(), name, flags, Mode::empty())
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    lease::openat(store.work(), name.to_bytes(), flags)
 }
 
 /// Name under which a path is copied aside: any path fits into one name.
@@ -423,10 +422,9 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 fn make_empty(dir: impl AsFd, name: &[u8], directory: bool) -> Result<()> {
     let made = if directory {
-        rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755))
+        change::mkdir(dir, name, Mode::from_raw_mode(0o755))
     } else {
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
-        crate::sys::lease::openat(dir.as_fd(), name, flags, Mode::from_raw_mode(0o644)).map(drop)
+        change::create(dir, name, OFlags::WRONLY, Mode::from_raw_mode(0o644)).map(drop)
     };
     match made {
         Err(Errno::EXIST) => Ok(()),

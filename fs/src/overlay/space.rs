@@ -25,7 +25,7 @@ impl Space {
     /// # Errors
     /// As `statvfs(2)`.
     pub fn of(fd: impl AsFd) -> Result<Space> {
-        let st = rustix::fs::fstatvfs(fd)?;
+        let st = crate::sys::lease::kept(&fd, || rustix::fs::fstatvfs(&fd))?;
         Ok(Space {
             f_bsize: st.f_bsize,
             f_frsize: st.f_frsize,

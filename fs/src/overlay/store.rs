@@ -13,9 +13,9 @@
 
 use super::ident::LayerId;
 use super::layer::{Freshness, Layer};
-use crate::sys::Result;
 use crate::sys::mountfd::{self, Root};
 use crate::sys::stat::{Stat, stat_fd};
+use crate::sys::{Result, change, lease};
 use parking_lot::{RwLock, RwLockWriteGuard};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -179,7 +179,8 @@ impl Store {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
         let name = Store::gone_name(identity);
         let mode = Mode::from_raw_mode(0o600);
-        let file = crate::sys::lease::openat(self.index(), &name, flags, mode)?;
+        let index = self.index();
+        let file = lease::kept(index, || rustix::fs::openat(index, &name, flags, mode))?;
         rustix::io::write(file, b"-").map(drop)
     }
 
@@ -279,12 +280,12 @@ fn open_pair(data: &Path, work: &Path) -> Result<(Root, OwnedFd)> {
 
 /// Makes directory `name` in `dir` unless it is there, and opens it.
 fn make_dir(dir: impl AsFd, name: &[u8]) -> Result<OwnedFd> {
-    match rustix::fs::mkdirat(&dir, name, Mode::from_raw_mode(0o700)) {
+    match change::mkdir(&dir, name, Mode::from_raw_mode(0o700)) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(e) => return Err(e),
     }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(dir, name, flags, Mode::empty())
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    lease::openat(dir.as_fd(), name, flags)
 }
 
 /// Removes entry `name` of `dir` with everything below it.
@@ -292,14 +293,14 @@ fn make_dir(dir: impl AsFd, name: &[u8]) -> Result<OwnedFd> {
 /// # Errors
 /// `ENOENT` if there is none; else as `unlinkat(2)`.
 pub fn remove_tree(dir: impl AsFd, name: &[u8]) -> Result<()> {
-    match rustix::fs::unlinkat(&dir, name, AtFlags::empty()) {
+    match change::unlink(&dir, name, AtFlags::empty()) {
         Err(Errno::ISDIR | Errno::PERM) => {}
         other => return other,
     }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let sub = rustix::fs::openat(&dir, name, flags, Mode::empty())?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let sub = lease::openat(dir.as_fd(), name, flags)?;
     for entry in crate::sys::dir::read(&sub)? {
         remove_tree(&sub, &entry.name)?;
     }
-    rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
+    change::unlink(dir, name, AtFlags::REMOVEDIR)
 }

@@ -165,9 +165,7 @@ impl Overlay {
 
     fn read_link(&self, view: &View, node: &Arc<Node>) -> Result<Vec<u8>> {
         let region = self.place(view, node)?.region;
-        let read = |dir: BorrowedFd<'_>, name: &[u8]| {
-            rustix::fs::readlinkat(dir, name, Vec::new()).map(std::ffi::CString::into_bytes)
-        };
+        let read = |dir: BorrowedFd<'_>, name: &[u8]| crate::sys::lease::readlinkat(dir, name);
         match node.body() {
             Body::Symlink(target) => Ok(target.as_bytes().to_vec()),
             Body::Lower { dir, name } => read((*lower::open_dir(&self.fds, &dir)?).as_fd(), &name),

@@ -10,52 +10,109 @@
 //! | none, the server is away | waits, as the mount says | as long as it is away |
 //! | `EIO`, not NFS | an error | one `fstatfs` |
 //! | `EIO`, NFS, the lease is being renewed | tried again until it works | some [`PAUSE`]s |
-//! | `EIO`, NFS, a fault of the server's disk | an error after [`LONGEST`] | its caller waits so long |
+//! | `EIO`, NFS, a fault of the server's disk | an error after [`LONGEST`], later ones at once | one call each [`BELIEVED`] waits so long |
+//! | `EIO`, NFS mounted `soft`, the server is away | an error after one more time-out or two, later ones at once | the same |
 //!
-//! Opening, looking up and asking are tried again. An open that makes a file is among them: had the server made it before
-//! it was given up, the second try says `EEXIST`. What else changes names is not tried again, since the server may have
-//! done it; the names it is about were looked up before it. Nothing is tried again once calls are refused on purpose, at
-//! a shutdown ([`refuse`]). Reads and writes of open files are the kernel's: it sends them
-//! again itself.
+//! So it goes with what asks, opens, reads at a given place, or sets to a given value. Changes of names go through
+//! [`super::change`]. Writes, `fsync` and locks are not repeated: a second `fsync` would hide that the first has failed.
+//! Nothing is tried again while calls are refused on purpose, at a shutdown ([`refuse`]).
 
 use super::Result;
+use parking_lot::Mutex;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a call that fails with `EIO` on a server is tried again. A lease is renewed in a few calls.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a server is believed that has said `EIO` for [`LONGEST`]: a process that reads a bad disk is not held up at
+/// each of its calls, nor are those that wait for the same lock.
+const BELIEVED: Duration = Duration::from_secs(60);
+
 /// Whether `EIO` is what we want of a silent server.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// From now on `EIO` is taken as it is: calls to a silent server are being refused.
-pub fn refuse() {
-    REFUSED.store(true, Ordering::Release);
+/// A file system, as `st_dev`.
+type Device = (u32, u32);
+
+/// Whose `EIO` is believed, and since when.
+static BROKEN: Mutex<Vec<(Device, Instant)>> = Mutex::new(Vec::new());
+
+/// Whether `EIO` is to be taken as it is from now on: calls to a silent server are being refused.
+pub fn refuse(yes: bool) {
+    REFUSED.store(yes, Ordering::Release);
+    if !yes {
+        BROKEN.lock().clear();
+    }
 }
 
-/// `openat(2)` of a file that may be on a server; close-on-exec.
+/// `openat(2)` of what is there, on a server or not; close-on-exec.
 ///
 /// # Errors
-/// As `openat(2)`; `EIO` of an NFS server only after ten seconds.
-pub fn openat(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+/// As `openat(2)`.
+pub fn openat(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC;
-    kept(dir, || rustix::fs::openat(dir, name, flags, mode))
+    kept(dir, || rustix::fs::openat(dir, name, flags, Mode::empty()))
+}
+
+/// Target of symlink `name` of `dir`, or of the one that `dir` refers to if `name` is empty.
+///
+/// # Errors
+/// As `readlinkat(2)`.
+pub fn readlinkat(dir: impl AsFd, name: &[u8]) -> Result<Vec<u8>> {
+    kept(&dir, || rustix::fs::readlinkat(&dir, name, Vec::new())).map(std::ffi::CString::into_bytes)
 }
 
 /// Calls `call`, which is about what `fd` refers to or an entry of it, again while a lease is renewed. It must do no harm
 /// to call it twice.
 ///
 /// # Errors
-/// Those of `call`; `EIO` of an NFS server only after ten seconds.
+/// Those of `call`.
 pub fn kept<T>(fd: impl AsFd, call: impl FnMut() -> Result<T>) -> Result<T> {
-    let again = || !REFUSED.load(Ordering::Acquire) && is_nfs(fd.as_fd());
-    patiently(again, LONGEST, call)
+    let server = Cell::new(None);
+    let again = || {
+        server.set(to_be_asked_again(fd.as_fd()));
+        server.get().is_some()
+    };
+    let outcome = patiently(again, LONGEST, call);
+    if let (Err(Errno::IO), Some(device)) = (&outcome, server.get()) {
+        believe(device);
+    }
+    outcome
+}
+
+/// The file system of `fd`, if it is a server's that is not believed when it says `EIO`.
+fn to_be_asked_again(fd: BorrowedFd<'_>) -> Option<Device> {
+    if REFUSED.load(Ordering::Acquire) || !is_nfs(fd) {
+        return None;
+    }
+    let device = device(fd)?;
+    let mut broken = BROKEN.lock();
+    broken.retain(|(_, since)| since.elapsed() < BELIEVED);
+    broken
+        .iter()
+        .all(|(one, _)| *one != device)
+        .then_some(device)
+}
+
+fn believe(device: Device) {
+    let mut broken = BROKEN.lock();
+    broken.retain(|(one, _)| *one != device);
+    broken.push((device, Instant::now()));
+}
+
+/// What the client knows without asking the server.
+fn device(fd: BorrowedFd<'_>) -> Option<Device> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(fd, c"", flags, StatxFlags::empty()).ok()?;
+    Some((stat.stx_dev_major, stat.stx_dev_minor))
 }
 
 fn is_nfs(fd: BorrowedFd<'_>) -> bool {
@@ -136,9 +193,30 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fd = std::fs::File::open(dir.path()).unwrap();
         assert!(!is_nfs(fd.as_fd()));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        openat(fd.as_fd(), b"file", flags, Mode::RUSR).unwrap();
-        let again = openat(fd.as_fd(), b"file", flags, Mode::RUSR);
-        assert_eq!(again.unwrap_err(), Errno::EXIST);
+        let mut tries = 0;
+        let refused = kept(&fd, || {
+            tries += 1;
+            Err::<(), _>(Errno::IO)
+        });
+        assert_eq!((tries, refused), (1, Err(Errno::IO)));
+        let found = device(fd.as_fd()).unwrap();
+        assert_eq!(found, crate::sys::stat::stat_fd(&fd).unwrap().dev);
+    }
+
+    #[test]
+    fn who_said_so_for_long_is_believed_for_a_while() {
+        let device = (4242, 1);
+        let known = || {
+            BROKEN
+                .lock()
+                .iter()
+                .filter(|(one, _)| *one == device)
+                .count()
+        };
+        believe(device);
+        believe(device);
+        assert_eq!(known(), 1);
+        refuse(false);
+        assert_eq!(known(), 0);
     }
 }

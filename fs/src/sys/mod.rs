@@ -4,6 +4,7 @@
 //! knows about policy or the merged view.
 
 pub mod caller;
+pub mod change;
 pub mod dir;
 pub mod heap;
 pub mod lease;

@@ -68,12 +68,20 @@ pub fn list(dir: impl AsFd, name: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// As `lsetxattr(2)`.
 pub fn set(dir: impl AsFd, name: &[u8], key: &[u8], value: &[u8], flags: u32) -> Result<()> {
-    let (p, follow) = path(dir, name);
+    let (p, follow) = path(&dir, name);
     let flags = XattrFlags::from_bits_retain(flags);
-    if follow {
-        rustix::fs::setxattr(p.as_slice(), key, value, flags)
+    let set = || {
+        if follow {
+            rustix::fs::setxattr(p.as_slice(), key, value, flags)
+        } else {
+            lsetxattr(p.as_slice(), key, value, flags)
+        }
+    };
+    // Only what depends on nothing that was there can be set twice.
+    if flags.is_empty() {
+        lease::kept(&dir, set)
     } else {
-        lsetxattr(p.as_slice(), key, value, flags)
+        set()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nodes mostly wait here, so several of them boot at once, each with a management server of its own.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use statelite_tests::vm::node::{BOOT, Node};
@@ -295,11 +296,20 @@ fn reads_on(node: &mut Node) {
 
 /// The server of persistent files goes: who uses them waits, many of them, and nobody else.
 fn only_who_uses_it_waits(site: &mut Site, nodes: &mut [(Node, Xcatd)]) {
-    const WRITERS: usize = 20;
+    const WRITERS: usize = 24;
+    // Who writes also makes, moves, links and removes: when the lease has run out, each of them may meet with it.
+    const CHANGE: &str = "cd /var/lib/kept; case $(($1 % 6)) in 0) echo $1 >w$1;; 1) mkdir w$1;; 2) ln -s $1 w$1;; \
+        3) mv old$1 w$1;; 4) ln old$1 w$1 && chmod 604 w$1;; 5) cat old$1 && rm old$1;; esac";
+    for (node, _) in &mut *nodes {
+        node.check(&format!(
+            "echo '{CHANGE}' >/tmp/change; for i in $(seq {WRITERS}); do echo $i >/var/lib/kept/old$i; done"
+        ))
+        .unwrap();
+    }
     site.state_server().plug(false).unwrap();
     for (node, _) in &mut *nodes {
         node.check(&format!(
-            "for i in $(seq {WRITERS}); do (echo $i >/var/lib/kept/w$i; echo $i $? >>/tmp/written) >/dev/null 2>>/tmp/refused & done"
+            "for i in $(seq {WRITERS}); do (sh /tmp/change $i; echo $i $? >>/tmp/written) >/dev/null 2>>/tmp/refused & done"
         ))
         .unwrap();
         health::checks(
@@ -331,8 +341,18 @@ fn only_who_uses_it_waits(site: &mut Site, nodes: &mut [(Node, Xcatd)]) {
         assert_eq!(refused.output.trim(), "", "{} was refused", node.name());
         let kept = site.state().join(node.name()).join("var/lib/kept");
         for number in 1..=WRITERS {
-            let there = std::fs::read_to_string(kept.join(format!("w{number}"))).unwrap();
-            assert_eq!(there, format!("{number}\n"));
+            let (new, old) = (
+                kept.join(format!("w{number}")),
+                kept.join(format!("old{number}")),
+            );
+            let content = format!("{number}\n");
+            match number % 6 {
+                1 => assert!(new.is_dir()),
+                2 => assert_eq!(std::fs::read_link(new).unwrap(), Path::new(content.trim())),
+                5 => assert!(!new.exists()),
+                _ => assert_eq!(std::fs::read_to_string(&new).unwrap(), content),
+            }
+            assert_eq!(old.exists(), !matches!(number % 6, 3 | 5), "{number}");
         }
     }
 }
