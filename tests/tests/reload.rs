@@ -351,7 +351,9 @@ fn what_is_written_while_a_rule_changes_is_told() -> Result<()> {
     })?;
     ensure!(outcome.success(), "{outcome}");
     same(read(world.m("v/f"))?, "image", "now it is read-only")?;
-    ensure!(outcome.stdout.contains("/v"), "not told: {outcome}");
+    let report: serde_json::Value = serde_json::from_str(&outcome.stdout)?;
+    let told = report["parked"] == serde_json::json!(["/v"]);
+    ensure!(told, "not told: {outcome}");
     world.reload_ok(&[("/v/", "tmpfs"), ("/slow/", "persistent")])?;
     same(read(world.m("v/f"))?, "image+mine", "it is kept")
 }
