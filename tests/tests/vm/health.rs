@@ -1,6 +1,8 @@
 //! What the tests of virtual machines share: what a healthy node is, and the record of its traffic.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -147,6 +149,24 @@ pub struct Boot {
     pub calls: u64,
 }
 
+/// The calls of each kind of boot in this run, as last counted.
+static COUNTED: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+fn kind(spec: &Spec) -> String {
+    format!(
+        "{}-{}-nfs{}",
+        spec.mode.name(),
+        spec.kernel,
+        spec.nfs.version()
+    )
+}
+
+/// The calls that such a boot took earlier in this run, if there was one.
+pub fn calls_of(spec: &Spec) -> Option<u64> {
+    let counted = COUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+    counted.get(&kind(spec)).copied()
+}
+
 /// Boots a node, requires that all of it runs, and keeps a record of what it cost beside its console.
 pub fn boot(site: &Site, spec: &Spec) -> Result<(Node, Boot)> {
     let start = Instant::now();
@@ -167,12 +187,10 @@ pub fn boot(site: &Site, spec: &Spec) -> Result<(Node, Boot)> {
                 "sent": mount.sent, "received": mount.received})
         })
         .collect();
-    let what = format!(
-        "{}-{}-nfs{}",
-        spec.mode.name(),
-        spec.kernel,
-        spec.nfs.version()
-    );
+    let what = kind(spec);
+    let mut counted = COUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+    counted.insert(what.clone(), calls);
+    drop(counted);
     let record =
         serde_json::json!({"boot": what, "seconds": seconds, "calls": calls, "mounts": mounts});
     std::fs::write(

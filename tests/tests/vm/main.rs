@@ -7,11 +7,10 @@
 
 mod boot;
 mod cookbook;
-mod failures;
 mod health;
 mod initrds;
 mod links;
 mod nfsd;
-mod power;
 mod pxe;
 mod units;
+mod whole;
