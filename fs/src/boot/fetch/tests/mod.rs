@@ -1,6 +1,8 @@
 //! Against a TLS server in this process. Its answers are written by hand in the form that xCAT's have by its source
 //! (`wire` in the policy crate); none of them was recorded from a running xcatd.
 
+mod stock;
+
 use super::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
@@ -39,7 +41,8 @@ impl Authority {
         self.params.self_signed(&self.key).unwrap().pem()
     }
 
-    fn server(&self, name: &str, expired: bool) -> Arc<ServerConfig> {
+    /// A certificate of a server with this name, and its key.
+    fn sign(&self, name: &str, expired: bool) -> [String; 2] {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         if expired {
             params.not_after = rcgen::date_time_ymd(2001, 1, 1);
@@ -47,8 +50,13 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let issuer = Issuer::from_params(&self.params, &self.key);
         let pem = params.signed_by(&key, &issuer).unwrap().pem();
+        [pem, key.serialize_pem()]
+    }
+
+    fn server(&self, name: &str, expired: bool) -> Arc<ServerConfig> {
+        let [pem, key] = self.sign(name, expired);
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
