@@ -48,6 +48,11 @@ pub enum Command {
     /// Options given replace those of the mount; a given list (--rule, --tree, ...) replaces the
     /// whole list. Tables are read again in any case. Refused as a whole if anything is wrong.
     Reload(Box<ReloadArgs>),
+    /// Say what another policy would do, path by path, and change nothing
+    ///
+    /// Options are those of `reload`. The exit status is 0 if nothing of this node's own is concerned, 1 if files of its own
+    /// would no longer be shown or the policy would be refused because of them, and 2 if something is wrong with it.
+    Plan(Box<PlanArgs>),
     /// Check tables for all nodes and images
     ///
     /// Every refused row is named with file, line and column.
@@ -146,6 +151,20 @@ pub struct ReloadArgs {
     pub json: bool,
 }
 
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The mount that would change [default: the only one]
+    #[arg(value_name = "MOUNTPOINT")]
+    pub mountpoint: Option<PathBuf>,
+    /// Settings that would replace those of the mount; tables are read again in any case
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -201,15 +220,20 @@ pub fn run(args: Vec<String>) -> i32 {
             .map_err(Into::into)
             .and_then(daemon::mount)
     } else {
-        dispatch(Cli::parse_from(&args).command)
-    };
-    match result {
-        Ok(()) => 0,
-        Err(e) => {
-            let _ = writeln!(std::io::stderr(), "statelitefs: {e:#}");
-            1
+        match Cli::parse_from(&args).command {
+            Command::Plan(args) => return status(query::plan(*args).map(i32::from), 2),
+            command => dispatch(command),
         }
-    }
+    };
+    status(result.map(|()| 0), 1)
+}
+
+/// The exit status of `result`; `trouble` and a message if it is an error.
+fn status(result: anyhow::Result<i32>, trouble: i32) -> i32 {
+    result.unwrap_or_else(|e| {
+        let _ = writeln!(std::io::stderr(), "statelitefs: {e:#}");
+        trouble
+    })
 }
 
 /// `mount.fuse` calls the file system as `statelitefs SOURCE MOUNTPOINT -o OPTIONS`.
@@ -230,6 +254,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Explain(args) => query::explain(&args),
         Command::Status(args) => query::status(&args),
         Command::Reload(args) => query::reload(*args),
+        Command::Plan(args) => query::plan(*args).map(drop),
         Command::Check(args) => query::check(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Boot(args) => boot::run(&args),

@@ -1,6 +1,6 @@
 //! Commands that ask or change a running mount, or check tables.
 
-use super::{CheckArgs, ExplainArgs, ReloadArgs, StatusArgs, say};
+use super::{CheckArgs, ExplainArgs, PlanArgs, ReloadArgs, StatusArgs, say};
 use crate::config::assemble;
 use crate::control::{Answer, Request, client};
 use crate::overlay::explain::Explanation;
@@ -158,6 +158,34 @@ pub fn reload(args: ReloadArgs) -> anyhow::Result<()> {
         );
     }
     say(&text)
+}
+
+/// `statelitefs plan`. True if files of the node's own would no longer be shown, or stand in the way.
+///
+/// # Errors
+/// Everything wrong with the new policy.
+pub fn plan(args: PlanArgs) -> anyhow::Result<bool> {
+    let mount = client::the_mount(args.mountpoint.as_deref())?;
+    let mut policy = args.policy;
+    super::daemon::absolute_policy(&mut policy, &std::env::current_dir()?);
+    let Answer::Planned(plan, warnings) = client::ask(&mount, &Request::Plan(Box::new(policy)))?
+    else {
+        bail!("unexpected answer");
+    };
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+    if args.json {
+        say(json(&plan)?)?;
+        return Ok(plan.loses());
+    }
+    let mut text = String::new();
+    for step in &plan.steps {
+        let (path, from, to) = (&step.path, step.from, step.to);
+        let _ = writeln!(text, "{path}: {from} -> {to}: {}", step.effect.text());
+    }
+    say(text)?;
+    Ok(plan.loses())
 }
 
 /// `statelitefs check`.

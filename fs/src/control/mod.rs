@@ -9,6 +9,7 @@ pub mod status;
 
 use crate::config::args::PolicyArgs;
 use crate::overlay::explain::Explanation;
+use crate::overlay::plan::Plan;
 use crate::overlay::reload::ReloadReport;
 use serde::{Deserialize, Serialize};
 use status::Status;
@@ -25,6 +26,8 @@ pub enum Request {
     Status,
     /// Why paths (absolute in the mount) look as they do.
     Explain(Vec<String>),
+    /// What another policy would do.
+    Plan(Box<PolicyArgs>),
     /// Put another policy in force.
     Reload {
         /// Settings that replace those of the mount; what is empty stays.
@@ -42,6 +45,8 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Explain`].
     Explained(Vec<Explanation>),
+    /// To [`Request::Plan`], with what is odd in the new tables.
+    Planned(Plan, Vec<String>),
     /// To [`Request::Reload`], with what is odd in the new tables.
     Reloaded(ReloadReport, Vec<String>),
     /// The request was refused; nothing has changed.

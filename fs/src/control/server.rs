@@ -2,7 +2,7 @@
 
 use super::status::Status;
 use super::{Answer, DIR, Request, socket_path};
-use crate::config::args::MountArgs;
+use crate::config::args::{MountArgs, PolicyArgs};
 use crate::config::assemble;
 use crate::fuse::notify::Kernel;
 use crate::fuse::session::Agreed;
@@ -136,6 +136,10 @@ impl Controlled {
                     .collect();
                 explained.map_or_else(Answer::Refused, Answer::Explained)
             }
+            Request::Plan(policy) => match self.plan(*policy) {
+                Ok(answer) => answer,
+                Err(e) => Answer::Refused(format!("{e:#}")),
+            },
             Request::Reload {
                 policy,
                 new_generation,
@@ -146,15 +150,25 @@ impl Controlled {
         }
     }
 
-    fn reload(
-        &self,
-        policy: crate::config::args::PolicyArgs,
-        new_generation: bool,
-    ) -> anyhow::Result<Answer> {
-        let mut current = self
-            .args
+    /// The settings of the mount, for who reads or changes its policy.
+    fn settings(&self) -> anyhow::Result<parking_lot::MutexGuard<'_, MountArgs>> {
+        self.args
             .try_lock_for(PATIENCE)
-            .context("another reload is still at work: perhaps it waits for a server")?;
+            .context("another reload is still at work: perhaps it waits for a server")
+    }
+
+    fn plan(&self, policy: PolicyArgs) -> anyhow::Result<Answer> {
+        let current = self.settings()?;
+        let mut args = current.clone();
+        args.policy = policy.over(args.policy);
+        let layers = self.overlay.view().layers.clone();
+        let assembled = assemble::assemble(&args, Some(&layers))?;
+        let plan = self.overlay.plan(assembled.tree, assembled.layers)?;
+        Ok(Answer::Planned(plan, assembled.warnings))
+    }
+
+    fn reload(&self, policy: PolicyArgs, new_generation: bool) -> anyhow::Result<Answer> {
+        let mut current = self.settings()?;
         let mut args = current.clone();
         args.policy = policy.over(args.policy);
         let layers = self.overlay.view().layers.clone();

@@ -7,18 +7,13 @@
 //! and the kernel is told to forget the names.
 
 use super::ident;
-use super::lower::is_absent;
 use super::node::Body;
 use super::node::Node;
-use super::region::Region;
-use super::store::Store;
+use super::plan::{Changed, Effect, changes, text};
 use super::view::{Layers, Place, View, ViewError};
 use super::{Overlay, root_body};
 use crate::sys::Result;
-use crate::sys::stat::stat_at;
 use rustc_hash::FxHashSet;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 use statelite_policy::{Placement, PolicyTree};
 use std::sync::Arc;
@@ -85,35 +80,12 @@ pub struct ReloadReport {
     pub invalidated: usize,
 }
 
-/// A changed path.
-#[derive(Debug)]
-struct Changed {
-    path: Vec<u8>,
-    from: Arc<Region>,
-    to: Arc<Region>,
-}
-
-impl Changed {
-    /// Whether the node has files of its own there that the new rule would not show.
-    fn leaves_files(&self) -> bool {
-        let Some(store) = &self.from.store else {
-            return false;
-        };
-        if self.from.copies_up() {
-            !self.to.copies_up() && has_own_files(store, &self.path)
-        } else {
-            self.to.store.is_some()
-                && self.from.placement != self.to.placement
-                && exists(store, &self.path)
-        }
-    }
-}
-
 /// What was written between the check and the change, when it was too late to refuse: it is kept, and said to be parked.
 fn left_behind(changed: &[Changed], report: &mut ReloadReport) {
     for change in changed {
         let path = text(&change.path);
-        if !report.parked.contains(&path) && change.leaves_files() {
+        let left = matches!(change.effect(), Effect::Parked | Effect::Refused);
+        if left && !report.parked.contains(&path) {
             tracing::warn!(
                 "{path} was written while its rule changed: that stays in its former store"
             );
@@ -144,7 +116,17 @@ impl Overlay {
         };
         for change in &changed {
             report.changed.push(text(&change.path));
-            self.check_change(change, &mut report)?;
+            match change.effect() {
+                Effect::Refused => {
+                    return Err(ReloadError::Carry {
+                        path: text(&change.path),
+                        from: change.from.placement,
+                        to: change.to.placement,
+                    });
+                }
+                Effect::Parked => report.parked.push(text(&change.path)),
+                _ => {}
+            }
         }
         for change in changed.iter().filter(|c| c.to.is_opaque()) {
             self.seed(&change.to).map_err(|errno| ReloadError::Seed {
@@ -161,26 +143,6 @@ impl Overlay {
         self.listings.lock().clear();
         report.invalidated = self.invalidate(&changed, everything, kernel);
         Ok(report)
-    }
-
-    fn check_change(
-        &self,
-        change: &Changed,
-        report: &mut ReloadReport,
-    ) -> std::result::Result<(), ReloadError> {
-        let (from, to) = (&change.from, &change.to);
-        if !change.leaves_files() {
-            return Ok(());
-        }
-        if from.is_opaque() || to.is_opaque() {
-            return Err(ReloadError::Carry {
-                path: text(&change.path),
-                from: from.placement,
-                to: to.placement,
-            });
-        }
-        report.parked.push(text(&change.path));
-        Ok(())
     }
 
     /// Place of `node` in the present view, and its content if that changed with the rule.
@@ -341,25 +303,6 @@ fn wait_for_users(old: &Arc<View>) {
 /// How long a reload waits for requests that are under way.
 const LONGEST_OPERATION: Duration = Duration::from_secs(10);
 
-/// Paths (without leading slash) whose region differs between two views.
-fn changes(old: &View, new: &View) -> Vec<Changed> {
-    let mut paths: Vec<Vec<u8>> = vec![Vec::new()];
-    for region in old.regions().chain(new.regions()) {
-        let path = region.path.strip_prefix(b"/").unwrap_or(&region.path);
-        paths.push(path.to_vec());
-    }
-    paths.sort();
-    paths.dedup();
-    paths
-        .into_iter()
-        .filter_map(|path| {
-            let (from, to) = (old.place(&path).region, new.place(&path).region);
-            let same = Arc::ptr_eq(&from, &to) || from.same_as(&to);
-            (!same).then_some(Changed { path, from, to })
-        })
-        .collect()
-}
-
 fn is_below(path: &[u8], roots: &FxHashSet<&[u8]>) -> bool {
     roots.contains(path)
         || roots.contains(&b""[..])
@@ -378,38 +321,4 @@ fn direct_child<'a>(dir: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
         path.strip_prefix(dir)?.strip_prefix(b"/")?
     };
     (!rest.is_empty() && !rest.contains(&b'/')).then_some(rest)
-}
-
-fn text(path: &[u8]) -> String {
-    format!("/{}", String::from_utf8_lossy(path))
-}
-
-fn exists(store: &Store, path: &[u8]) -> bool {
-    let found = store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW);
-    found.map_or_else(|error| !is_absent(error), |_| true)
-}
-
-/// Whether the store has anything at `path` but directories made to hold something.
-fn has_own_files(store: &Store, path: &[u8]) -> bool {
-    match store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW) {
-        Ok(fd) => holds_files(&fd),
-        Err(e) => !is_absent(e),
-    }
-}
-
-fn holds_files(fd: &OwnedFd) -> bool {
-    let is_dir = stat_at(fd, b"").is_ok_and(|st| st.is_dir());
-    if !is_dir {
-        return true;
-    }
-    let Ok(entries) = crate::sys::dir::read(fd.as_fd()) else {
-        return true;
-    };
-    entries.iter().any(|entry| {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        match crate::sys::lease::openat(fd.as_fd(), &entry.name, flags) {
-            Ok(fd) => holds_files(&fd),
-            Err(error) => !is_absent(error),
-        }
-    })
 }

@@ -189,6 +189,15 @@ impl World {
 
     /// Reloads with these rules instead of the present ones.
     pub fn reload(&self, rules: &[(&str, &str)]) -> Result<Outcome> {
+        self.with_rules("reload", rules)
+    }
+
+    /// What a reload with these rules would do.
+    pub fn plan(&self, rules: &[(&str, &str)]) -> Result<Outcome> {
+        self.with_rules("plan", rules)
+    }
+
+    fn with_rules(&self, command: &str, rules: &[(&str, &str)]) -> Result<Outcome> {
         let mut words: Vec<String> = Vec::new();
         for (path, option) in rules {
             words.extend(["--rule".to_owned(), format!("{path}={option}")]);
@@ -198,7 +207,7 @@ impl World {
         }
         words.push("--json".to_owned());
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.program(&["reload"], &words)
+        self.program(&[command], &words)
     }
 
     /// As [`World::reload`], and has to succeed.

@@ -1,0 +1,201 @@
+//! What another policy would do to a running mount, path by path, before anything happens. A reload does what its plan says,
+//! or nothing.
+
+use super::Overlay;
+use super::lower::is_absent;
+use super::region::Region;
+use super::store::Store;
+use super::view::{Layers, View, ViewError};
+use crate::sys::stat::stat_at;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use statelite_policy::{Placement, PolicyTree};
+use std::sync::Arc;
+
+/// What happens at a path whose rule changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Other sources, or another way to show the same; nothing of the node's own is concerned.
+    Shown,
+    /// It can be written to from then on.
+    Writable,
+    /// The same, and changes that were parked are shown again.
+    ComesBack,
+    /// It is copied from the server to the store first.
+    Copied,
+    /// The store has it already, and that is what is shown.
+    Stored,
+    /// The node's changes are kept in memory and no longer shown.
+    Parked,
+    /// The node's files stay in the store and are no longer shown.
+    Left,
+    /// The node's files would have to move to another store: the whole policy is refused.
+    Refused,
+}
+
+impl Effect {
+    /// Whether files of the node's own would no longer be shown, or stand in the way.
+    #[must_use]
+    pub fn loses(self) -> bool {
+        matches!(self, Effect::Parked | Effect::Left | Effect::Refused)
+    }
+
+    /// In a few words.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Effect::Shown => "shown anew",
+            Effect::Writable => "becomes writable",
+            Effect::ComesBack => "becomes writable, and this node's earlier changes come back",
+            Effect::Copied => "copied from the server to the store first",
+            Effect::Stored => "shown as the store has it",
+            Effect::Parked => "this node's changes are kept but no longer shown",
+            Effect::Left => "this node's files stay in the store and are no longer shown",
+            Effect::Refused => "refused: this node's own files would have to move to another store",
+        }
+    }
+}
+
+/// One path of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The path.
+    pub path: String,
+    /// Its placement now.
+    pub from: Placement,
+    /// Its placement then.
+    pub to: Placement,
+    /// What that does.
+    pub effect: Effect,
+}
+
+/// What a policy would do; empty if it is the one in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The paths whose rule changes, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Whether something of the node's own would no longer be shown, or stands in the way.
+    #[must_use]
+    pub fn loses(&self) -> bool {
+        self.steps.iter().any(|step| step.effect.loses())
+    }
+}
+
+/// A changed path.
+#[derive(Debug)]
+pub(super) struct Changed {
+    pub path: Vec<u8>,
+    pub from: Arc<Region>,
+    pub to: Arc<Region>,
+}
+
+impl Overlay {
+    /// What [`Overlay::reload`] would do with this policy and these layers now.
+    ///
+    /// # Errors
+    /// A rule whose store is missing.
+    pub fn plan(&self, policy: PolicyTree, layers: Layers) -> Result<Plan, ViewError> {
+        let old = self.view();
+        let new = View::new(old.generation + 1, policy, layers, Some(&old))?;
+        let step = |change: Changed| Step {
+            path: text(&change.path),
+            from: change.from.placement,
+            to: change.to.placement,
+            effect: change.effect(),
+        };
+        Ok(Plan {
+            steps: changes(&old, &new).into_iter().map(step).collect(),
+        })
+    }
+}
+
+impl Changed {
+    /// What the change does, by what the stores have now. What cannot be looked at counts as the node's own.
+    pub fn effect(&self) -> Effect {
+        let (from, to) = (&self.from, &self.to);
+        let has_own = |region: &Region| match &region.store {
+            None => false,
+            Some(store) if region.copies_up() => has_own_files(store, &self.path),
+            Some(store) => exists(store, &self.path),
+        };
+        if from.copies_up() && !to.copies_up() && has_own(from) {
+            return if to.is_opaque() {
+                Effect::Refused
+            } else {
+                Effect::Parked
+            };
+        }
+        if from.is_opaque() && from.placement != to.placement && has_own(from) {
+            return if to.store.is_some() {
+                Effect::Refused
+            } else {
+                Effect::Left
+            };
+        }
+        match (from.copies_up(), to.copies_up()) {
+            _ if to.is_opaque() && has_own(to) => Effect::Stored,
+            _ if to.is_opaque() => Effect::Copied,
+            (false, true) if has_own(to) => Effect::ComesBack,
+            (false, true) => Effect::Writable,
+            _ => Effect::Shown,
+        }
+    }
+}
+
+/// Paths (without leading slash) whose region differs between two views.
+pub(super) fn changes(old: &View, new: &View) -> Vec<Changed> {
+    let mut paths: Vec<Vec<u8>> = vec![Vec::new()];
+    for region in old.regions().chain(new.regions()) {
+        let path = region.path.strip_prefix(b"/").unwrap_or(&region.path);
+        paths.push(path.to_vec());
+    }
+    paths.sort();
+    paths.dedup();
+    paths
+        .into_iter()
+        .filter_map(|path| {
+            let (from, to) = (old.place(&path).region, new.place(&path).region);
+            let same = Arc::ptr_eq(&from, &to) || from.same_as(&to);
+            (!same).then_some(Changed { path, from, to })
+        })
+        .collect()
+}
+
+pub(super) fn text(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path))
+}
+
+fn exists(store: &Store, path: &[u8]) -> bool {
+    let found = store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW);
+    found.map_or_else(|error| !is_absent(error), |_| true)
+}
+
+/// Whether the store has anything at `path` but directories made to hold something.
+fn has_own_files(store: &Store, path: &[u8]) -> bool {
+    match store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW) {
+        Ok(fd) => holds_files(&fd),
+        Err(e) => !is_absent(e),
+    }
+}
+
+fn holds_files(fd: &OwnedFd) -> bool {
+    let is_dir = stat_at(fd, b"").is_ok_and(|st| st.is_dir());
+    if !is_dir {
+        return true;
+    }
+    let Ok(entries) = crate::sys::dir::read(fd.as_fd()) else {
+        return true;
+    };
+    entries.iter().any(|entry| {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        match crate::sys::lease::openat(fd.as_fd(), &entry.name, flags) {
+            Ok(fd) => holds_files(&fd),
+            Err(error) => !is_absent(error),
+        }
+    })
+}
