@@ -325,7 +325,43 @@ fn what_was_removed_or_moved_stays_so_under_a_rule_added_below() -> Result<()> {
         "without the rules",
     )?;
     fs::remove_file(world.m("v/anew/deep/sub/f"))?;
-    as_it_is(&world)
+    as_it_is(&world)?;
+    // Another directory in the place of one that was removed shows nothing of it either.
+    world.reload_ok(&rules)?;
+    fs::remove_dir_all(world.m("v/other/deep"))?;
+    fs::create_dir(world.m("v/other/new"))?;
+    fs::rename(world.m("v/other/new"), world.m("v/other/deep"))?;
+    for _ in 0..2 {
+        same(names(world.m("v/other/deep"))?, [""; 0], "put in its place")?;
+        world.reload_ok(&[("/v/", "tmpfs")])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_rule_inside_still_shows_is_not_parked() -> Result<()> {
+    let Some(world) = World::new("inside")? else {
+        return Ok(());
+    };
+    let mut world = world.rule("/v/", "tmpfs").rule("/v/keep/", "tmpfs");
+    world.put("image/v/keep/f", "image")?;
+    world.put("image/v/f", "image")?;
+    world.start()?;
+    append(world.m("v/keep/f"), b"+mine")?;
+    for (mine, wanted) in [
+        (false, serde_json::json!([])),
+        (true, serde_json::json!(["/v"])),
+    ] {
+        if mine {
+            world.reload_ok(&[("/v/", "tmpfs"), ("/v/keep/", "tmpfs")])?;
+            append(world.m("v/f"), b"+mine")?;
+        }
+        let outcome = world.reload_ok(&[("/v/", "ro"), ("/v/keep/", "tmpfs")])?;
+        let report: serde_json::Value = serde_json::from_str(&outcome.stdout)?;
+        same(&report["parked"], &wanted, "parked")?;
+        same(read(world.m("v/keep/f"))?, "image+mine", "still shown")?;
+    }
+    Ok(())
 }
 
 #[test]

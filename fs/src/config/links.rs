@@ -9,6 +9,7 @@ use crate::overlay::lower::is_absent;
 use crate::sys::{Result, lease};
 use anyhow::Context as _;
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use statelite_policy::{Origin, Rule};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -81,6 +82,8 @@ fn read_link(path: &str, layers: &[Arc<Layer>]) -> Result<Option<String>> {
         let fd = match layer.open_at(path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
             Ok(fd) => fd,
             Err(e) if is_absent(e) => continue,
+            // What this daemon may not look at it cannot show either.
+            Err(Errno::ACCESS | Errno::PERM | Errno::XDEV) => continue,
             Err(e) => return Err(e),
         };
         let stat = crate::sys::stat::stat_fd(&fd)?;

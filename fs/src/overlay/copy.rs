@@ -102,8 +102,10 @@ fn copy_extent(from: &OwnedFd, to: &OwnedFd, start: u64, end: u64) -> Result<()>
     while target < end {
         let want = (end - target).min(CHUNK * 16) as usize;
         if by_hand.is_none() {
-            match rustix::fs::copy_file_range(from, Some(&mut source), to, Some(&mut target), want)
-            {
+            let copied = lease::kept(from, || {
+                rustix::fs::copy_file_range(from, Some(&mut source), to, Some(&mut target), want)
+            });
+            match copied {
                 Ok(0) => return Ok(()),
                 Ok(_) => continue,
                 Err(Errno::INTR) => continue,

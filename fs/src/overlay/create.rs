@@ -5,7 +5,7 @@
 //! a union that hide something below are opaque.
 
 use super::attr::Entry;
-use super::find::{Found, NAME_MAX};
+use super::find::{Found, NAME_MAX, continues};
 use super::layer::join;
 use super::node::{Body, DirBody, Inherits, Node, Presence};
 use super::opens::{OpenMode, Opened, Passthrough};
@@ -154,7 +154,7 @@ impl Overlay {
         if !region.copies_up() {
             return Ok(false);
         }
-        if root {
+        if root && !continues(parent, region) {
             let path = parent.path().ok_or(Errno::NOENT)?;
             let dirs: Vec<_> = region
                 .lowers()

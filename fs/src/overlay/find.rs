@@ -465,9 +465,10 @@ impl Overlay {
 
 /// Whether `region` begins in a directory of a union that differs from it by its rule alone: what was removed, moved or made
 /// anew there stays so when a rule is added below it.
-fn continues(parent: &Node, region: &Region) -> bool {
+pub(super) fn continues(parent: &Node, region: &Region) -> bool {
     let around = Arc::clone(&parent.state.read().place.region);
-    around.placement == region.placement && around.copies_up() && around.shares_store_with(region)
+    let volatile = |region: &Region| region.placement == Placement::Volatile;
+    volatile(&around) && volatile(region) && around.shares_store_with(region)
 }
 
 /// Longest name, as `limits.h` has it.

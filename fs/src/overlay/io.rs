@@ -319,7 +319,8 @@ pub(super) fn clear_setid(fd: impl AsFd) -> Result<()> {
     let perm = stat_at(&fd, b"")?.perm;
     let clear = setid_to_clear(perm);
     if clear != 0 {
-        rustix::fs::fchmod(fd, Mode::from_raw_mode(u32::from(perm & !clear)))?;
+        let mode = Mode::from_raw_mode(u32::from(perm & !clear));
+        crate::sys::lease::kept(&fd, || rustix::fs::fchmod(&fd, mode))?;
     }
     Ok(())
 }

@@ -82,14 +82,18 @@ pub fn stat_in(fds: &DirFds, dir: &LayerDir, name: &[u8]) -> Result<Option<Stat>
     if fds.names.lacks(dir, &*fd, name) {
         return Ok(None);
     }
+    if dir.layer.hides(&dir.path, name) {
+        return Ok(None);
+    }
     count(&dir.layer.counters.lookups);
     match stat_at(&*fd, name) {
-        Ok(st) if dir.layer.processed => {
-            let hidden = dir.layer.hides(&dir.path, name)
-                || dir.layer.is_liteimg_link((*fd).as_fd(), name, &st)?;
-            Ok((!hidden).then_some(st))
-        }
-        Ok(st) => Ok(Some(st)),
+        Ok(st) => match dir.layer.is_liteimg_link((*fd).as_fd(), name, &st) {
+            Ok(hidden) => Ok((!hidden).then_some(st)),
+            // Replaced by something else a moment ago.
+            Err(Errno::INVAL) => Ok(Some(st)),
+            Err(e) if is_absent(e) => Ok(None),
+            Err(e) => Err(e),
+        },
         Err(e) if is_absent(e) => Ok(None),
         Err(e) => Err(e),
     }

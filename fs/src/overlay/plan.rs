@@ -2,6 +2,7 @@
 //! or nothing.
 
 use super::Overlay;
+use super::layer::join;
 use super::lower::is_absent;
 use super::region::Region;
 use super::store::Store;
@@ -92,6 +93,8 @@ pub(super) struct Changed {
     pub path: Vec<u8>,
     pub from: Arc<Region>,
     pub to: Arc<Region>,
+    /// Paths below it that rules of their own decide, before or after.
+    pub inside: Vec<Vec<u8>>,
 }
 
 impl Overlay {
@@ -115,15 +118,21 @@ impl Overlay {
 }
 
 impl Changed {
+    /// Whether the node has volatile changes there that would not be shown.
+    pub fn leaves_volatile(&self) -> bool {
+        let store = self.from.store.as_ref().filter(|_| self.from.copies_up());
+        !self.to.copies_up() && store.is_some_and(|store| self.has_own_files(store))
+    }
+
     /// What the change does, by what the stores have now. What cannot be looked at counts as the node's own.
     pub fn effect(&self) -> Effect {
         let (from, to) = (&self.from, &self.to);
         let has_own = |region: &Region| match &region.store {
             None => false,
-            Some(store) if region.copies_up() => has_own_files(store, &self.path),
+            Some(store) if region.copies_up() => self.has_own_files(store),
             Some(store) => exists(store, &self.path),
         };
-        if from.copies_up() && !to.copies_up() && has_own(from) {
+        if self.leaves_volatile() {
             return if to.is_opaque() {
                 Effect::Refused
             } else {
@@ -147,6 +156,38 @@ impl Changed {
     }
 }
 
+impl Changed {
+    /// Whether the store has anything there but directories made to hold something, and what other rules decide.
+    fn has_own_files(&self, store: &Store) -> bool {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        match store.layer.open_at(&self.path, flags) {
+            Ok(fd) => self.holds_files(&fd, &self.path),
+            Err(e) => !is_absent(e),
+        }
+    }
+
+    fn holds_files(&self, fd: &OwnedFd, path: &[u8]) -> bool {
+        let is_dir = stat_at(fd, b"").is_ok_and(|st| st.is_dir());
+        if !is_dir {
+            return true;
+        }
+        let Ok(entries) = crate::sys::dir::read(fd.as_fd()) else {
+            return true;
+        };
+        entries.iter().any(|entry| {
+            let path = join(path, &entry.name);
+            if self.inside.contains(&path) {
+                return false;
+            }
+            let flags = OFlags::PATH | OFlags::NOFOLLOW;
+            match crate::sys::lease::openat(fd.as_fd(), &entry.name, flags) {
+                Ok(fd) => self.holds_files(&fd, &path),
+                Err(error) => !is_absent(error),
+            }
+        })
+    }
+}
+
 /// Paths (without leading slash) whose region differs between two views.
 pub(super) fn changes(old: &View, new: &View) -> Vec<Changed> {
     let mut paths: Vec<Vec<u8>> = vec![Vec::new()];
@@ -156,14 +197,30 @@ pub(super) fn changes(old: &View, new: &View) -> Vec<Changed> {
     }
     paths.sort();
     paths.dedup();
-    paths
-        .into_iter()
+    let all = &paths;
+    all.iter()
         .filter_map(|path| {
-            let (from, to) = (old.place(&path).region, new.place(&path).region);
+            let (from, to) = (old.place(path).region, new.place(path).region);
             let same = Arc::ptr_eq(&from, &to) || from.same_as(&to);
-            (!same).then_some(Changed { path, from, to })
+            (!same).then(|| Changed {
+                inside: all
+                    .iter()
+                    .filter(|one| is_below(one, path))
+                    .cloned()
+                    .collect(),
+                path: path.clone(),
+                from,
+                to,
+            })
         })
         .collect()
+}
+
+fn is_below(path: &[u8], top: &[u8]) -> bool {
+    match path.strip_prefix(top) {
+        Some(rest) => !rest.is_empty() && (top.is_empty() || rest.starts_with(b"/")),
+        None => false,
+    }
 }
 
 pub(super) fn text(path: &[u8]) -> String {
@@ -173,29 +230,4 @@ pub(super) fn text(path: &[u8]) -> String {
 fn exists(store: &Store, path: &[u8]) -> bool {
     let found = store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW);
     found.map_or_else(|error| !is_absent(error), |_| true)
-}
-
-/// Whether the store has anything at `path` but directories made to hold something.
-fn has_own_files(store: &Store, path: &[u8]) -> bool {
-    match store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW) {
-        Ok(fd) => holds_files(&fd),
-        Err(e) => !is_absent(e),
-    }
-}
-
-fn holds_files(fd: &OwnedFd) -> bool {
-    let is_dir = stat_at(fd, b"").is_ok_and(|st| st.is_dir());
-    if !is_dir {
-        return true;
-    }
-    let Ok(entries) = crate::sys::dir::read(fd.as_fd()) else {
-        return true;
-    };
-    entries.iter().any(|entry| {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        match crate::sys::lease::openat(fd.as_fd(), &entry.name, flags) {
-            Ok(fd) => holds_files(&fd),
-            Err(error) => !is_absent(error),
-        }
-    })
 }

@@ -84,8 +84,7 @@ pub struct ReloadReport {
 fn left_behind(changed: &[Changed], report: &mut ReloadReport) {
     for change in changed {
         let path = text(&change.path);
-        let left = matches!(change.effect(), Effect::Parked | Effect::Refused);
-        if left && !report.parked.contains(&path) {
+        if !report.parked.contains(&path) && change.leaves_volatile() {
             tracing::warn!(
                 "{path} was written while its rule changed: that stays in its former store"
             );
@@ -137,11 +136,11 @@ impl Overlay {
         }
         *self.view.write() = Arc::new(new);
         wait_for_users(&old);
-        left_behind(&changed, &mut report);
         self.fds.clear();
         self.kept.clear();
         self.listings.lock().clear();
         report.invalidated = self.invalidate(&changed, everything, kernel);
+        left_behind(&changed, &mut report);
         Ok(report)
     }
 

@@ -157,15 +157,12 @@ impl Overlay {
             }
         }
         store.sync()?;
-        rustix::fs::renameat_with(
-            &work,
-            aside.as_slice(),
-            parent,
-            name,
-            RenameFlags::NOREPLACE,
-        )
+        // Where it is asked for again, on NFS, there is no RENAME_NOREPLACE; nobody else writes here.
+        let flags = RenameFlags::NOREPLACE;
+        lease::kept(parent, || {
+            rustix::fs::renameat_with(&work, aside.as_slice(), parent, name, flags)
+        })
         .or_else(|e| match e {
-            // A file system without RENAME_NOREPLACE (NFS); nobody else writes here.
             Errno::INVAL | Errno::NOSYS => change::rename(&work, &aside, parent, name),
             e => Err(e),
         })?;
@@ -355,6 +352,19 @@ impl Overlay {
         Ok(names)
     }
 
+    /// Gives directory `name`, made in `at` (the store's directory `above`), the attributes of the one that is shown.
+    fn set_parent(&self, region: &Region, above: &[u8], at: &OwnedFd, name: &[u8]) -> Result<()> {
+        let dirs: Vec<_> = region
+            .sources
+            .iter()
+            .map(|layer| LayerDir::transient(layer, above))
+            .collect();
+        match lower::lookup(&self.fds, &dirs, name)? {
+            LowerHit::Dirs { stat, .. } => set_attributes(at.as_fd(), name, &stat),
+            _ => Ok(()),
+        }
+    }
+
     /// Directories of the store above a seeded path, made like those shown.
     fn seed_parents(&self, region: &Region, store: &Store, path: &[u8]) -> Result<OwnedFd> {
         let (dir_path, _) = split(path);
@@ -366,20 +376,11 @@ impl Overlay {
             if !lower::is_there(&at, name)? {
                 // First the mark: a crash in between leaves a mark without a directory.
                 make_empty(open_work(store, c"parents")?, &aside_name(&here), false)?;
-            }
-            match change::mkdir(&at, name, Mode::from_raw_mode(0o755)) {
-                Ok(()) => {
-                    let dirs: Vec<_> = region
-                        .sources
-                        .iter()
-                        .map(|layer| LayerDir::transient(layer, &done))
-                        .collect();
-                    if let LowerHit::Dirs { stat, .. } = lower::lookup(&self.fds, &dirs, name)? {
-                        set_attributes(at.as_fd(), name, &stat)?;
-                    }
+                match change::mkdir(&at, name, Mode::from_raw_mode(0o755)) {
+                    Ok(()) => self.set_parent(region, &done, &at, name)?,
+                    Err(Errno::EXIST) => {}
+                    Err(e) => return Err(e),
                 }
-                Err(Errno::EXIST) => {}
-                Err(e) => return Err(e),
             }
             at = lease::openat(at.as_fd(), name, flags)?;
             done = super::layer::join(&done, name);

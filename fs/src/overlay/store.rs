@@ -179,8 +179,7 @@ impl Store {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
         let name = Store::gone_name(identity);
         let mode = Mode::from_raw_mode(0o600);
-        let index = self.index();
-        let file = lease::kept(index, || rustix::fs::openat(index, &name, flags, mode))?;
+        let file = rustix::fs::openat(self.index(), &name, flags | OFlags::CLOEXEC, mode)?;
         rustix::io::write(file, b"-").map(drop)
     }
 

@@ -2,14 +2,16 @@
 //!
 //! What a server was asked for when it went may have been done or not when the client gives it up ([`super::lease`]). So it
 //! is asked for again. That it cannot be done any more, since the name is there that was to be made or is gone that was to
-//! go, is the answer of success then, and only after an `EIO`: a store is its node's own, and while the kernel waits for a
-//! change of a directory it lets nobody else change that directory.
+//! go, is the answer of success then, and only after an `EIO`: a store is its node's own, and while the node's kernel waits for
+//! a change of a directory it asks for no other in it. (What the daemon makes of its own accord there, parents of a listed path, is
+//! taken as it is found.)
 //!
 //! What a server cannot do (whiteouts, exchanging names) is not here.
 
+use super::stat::{stat_at, stat_fresh};
 use super::{Result, lease};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 
 /// Makes a file that is not there, and opens it; close-on-exec.
@@ -23,7 +25,7 @@ pub fn create(dir: impl AsFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<
     lease::kept(dir, || {
         let make = flags | OFlags::CREATE | OFlags::EXCL;
         match rustix::fs::openat(dir, name, make, mode) {
-            Err(Errno::EXIST) if before => made_before(dir, name, flags),
+            Err(Errno::EXIST) if before => made_before(dir, name, flags, mode),
             made => {
                 before = true;
                 made
@@ -32,15 +34,29 @@ pub fn create(dir: impl AsFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<
     })
 }
 
-/// The file that an open made which was given up: nobody has written to it or linked it since.
-fn made_before(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd> {
-    let file = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+/// The file that an open made which was given up: nobody has written to it or linked it since. Its mode and times may have
+/// been to follow.
+fn made_before(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    let opened = rustix::fs::openat(dir, name, flags | OFlags::NONBLOCK, Mode::empty());
+    let file = opened.map_err(|e| match e {
+        Errno::IO => e,
+        _ => Errno::EXIST,
+    })?;
     let stat = super::stat::stat_fd(&file)?;
-    if stat.is_file() && stat.size == 0 && stat.nlink == 1 {
-        Ok(file)
-    } else {
-        Err(Errno::EXIST)
+    if !stat.is_file() || stat.size != 0 || stat.nlink != 1 {
+        return Err(Errno::EXIST);
     }
+    rustix::fs::fchmod(&file, mode)?;
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_NOW,
+    };
+    let times = Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    rustix::fs::futimens(&file, &times)?;
+    Ok(file)
 }
 
 /// Makes a directory.
@@ -86,8 +102,19 @@ pub fn link(from: impl AsFd, from_name: &[u8], to: impl AsFd, to_name: &[u8]) ->
 /// # Errors
 /// As `renameat(2)`.
 pub fn rename(from: impl AsFd, from_name: &[u8], to: impl AsFd, to_name: &[u8]) -> Result<()> {
-    once(&to, Errno::NOENT, || {
-        rustix::fs::renameat(&from, from_name, &to, to_name)
+    let mut before = false;
+    lease::kept(&to, || {
+        match rustix::fs::renameat(&from, from_name, &to, to_name) {
+            // The client has learnt nothing of the first try, and may yet take the new name for absent.
+            Err(Errno::NOENT) if before => {
+                stat_fresh(&to)?;
+                stat_at(&to, to_name).map(drop)
+            }
+            renamed => {
+                before = true;
+                renamed
+            }
+        }
     })
 }
 
@@ -102,7 +129,11 @@ pub fn unlink(dir: impl AsFd, name: &[u8], flags: AtFlags) -> Result<()> {
 }
 
 /// Calls `change` until it is done; `done` is what it says when it had been done before.
-fn once(dir: impl AsFd, done: Errno, mut change: impl FnMut() -> Result<()>) -> Result<()> {
+pub(super) fn once(
+    dir: impl AsFd,
+    done: Errno,
+    mut change: impl FnMut() -> Result<()>,
+) -> Result<()> {
     let mut before = false;
     lease::kept(dir, || match change() {
         Err(e) if e == done && before => Ok(()),
@@ -142,13 +173,17 @@ mod tests {
     fn only_a_file_as_it_was_made_is_taken_for_it() {
         let dir = tempfile::tempdir().unwrap();
         let fd = std::fs::File::open(dir.path()).unwrap();
-        let take = |name: &[u8]| made_before(fd.as_fd(), name, OFlags::RDWR).map(drop);
+        let mode = Mode::from_raw_mode(0o640);
+        let take = |name: &[u8]| made_before(fd.as_fd(), name, OFlags::RDWR, mode).map(drop);
         std::fs::write(dir.path().join("empty"), "").unwrap();
         assert_eq!(take(b"empty"), Ok(()));
+        let found = stat_at(&fd, b"empty").unwrap();
+        assert_eq!(found.perm, 0o640);
         std::fs::write(dir.path().join("written"), "x").unwrap();
         assert_eq!(take(b"written"), Err(Errno::EXIST));
         std::fs::hard_link(dir.path().join("empty"), dir.path().join("linked")).unwrap();
         assert_eq!(take(b"empty"), Err(Errno::EXIST));
-        assert_eq!(take(b"none"), Err(Errno::NOENT));
+        mkdir(&fd, b"d", mode).unwrap();
+        assert_eq!(take(b"d"), Err(Errno::EXIST));
     }
 }

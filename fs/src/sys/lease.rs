@@ -10,8 +10,8 @@
 //! | none, the server is away | waits, as the mount says | as long as it is away |
 //! | `EIO`, not NFS | an error | one `fstatfs` |
 //! | `EIO`, NFS, the lease is being renewed | tried again until it works | some [`PAUSE`]s |
-//! | `EIO`, NFS, a fault of the server's disk | an error after [`LONGEST`], later ones at once | one call each [`BELIEVED`] waits so long |
-//! | `EIO`, NFS mounted `soft`, the server is away | an error after one more time-out or two, later ones at once | the same |
+//! | `EIO`, NFS, a fault of the server's disk | an error after [`LONGEST`]; about the same file or directory at once for [`BELIEVED`] | its callers wait so long once a while |
+//! | `EIO`, NFS mounted `soft`, the server is away | the same, after one more time-out or two | the same |
 //!
 //! So it goes with what asks, opens, reads at a given place, or sets to a given value. Changes of names go through
 //! [`super::change`]. Writes, `fsync` and locks are not repeated: a second `fsync` would hide that the first has failed.
@@ -32,18 +32,18 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a server is believed that has said `EIO` for [`LONGEST`]: a process that reads a bad disk is not held up at
-/// each of its calls, nor are those that wait for the same lock.
+/// How long a server is believed that has said `EIO` of a file or directory for [`LONGEST`]: a process that reads a bad disk is
+/// not held up at each of its calls, nor are those that wait for the same lock.
 const BELIEVED: Duration = Duration::from_secs(60);
 
 /// Whether `EIO` is what we want of a silent server.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// A file system, as `st_dev`.
-type Device = (u32, u32);
+/// What a descriptor refers to: `st_dev` and `st_ino`.
+type Identity = (u32, u32, u64);
 
-/// Whose `EIO` is believed, and since when.
-static BROKEN: Mutex<Vec<(Device, Instant)>> = Mutex::new(Vec::new());
+/// Of what an `EIO` is believed, and since when.
+static BROKEN: Mutex<Vec<(Identity, Instant)>> = Mutex::new(Vec::new());
 
 /// Whether `EIO` is to be taken as it is from now on: calls to a silent server are being refused.
 pub fn refuse(yes: bool) {
@@ -76,43 +76,50 @@ pub fn readlinkat(dir: impl AsFd, name: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// Those of `call`.
 pub fn kept<T>(fd: impl AsFd, call: impl FnMut() -> Result<T>) -> Result<T> {
-    let server = Cell::new(None);
+    let asked = Cell::new(None);
     let again = || {
-        server.set(to_be_asked_again(fd.as_fd()));
-        server.get().is_some()
+        asked.set(to_be_asked_again(fd.as_fd()));
+        asked.get().is_some()
     };
     let outcome = patiently(again, LONGEST, call);
-    if let (Err(Errno::IO), Some(device)) = (&outcome, server.get()) {
-        believe(device);
+    if let (Err(Errno::IO), Some((about, since))) = (&outcome, asked.get())
+        && since.elapsed() >= LONGEST
+        && !REFUSED.load(Ordering::Acquire)
+    {
+        believe(about);
     }
     outcome
 }
 
-/// The file system of `fd`, if it is a server's that is not believed when it says `EIO`.
-fn to_be_asked_again(fd: BorrowedFd<'_>) -> Option<Device> {
-    if REFUSED.load(Ordering::Acquire) || !is_nfs(fd) {
+/// What `fd` refers to, and the time; if it is a server's, and its `EIO` is not to be believed.
+fn to_be_asked_again(fd: BorrowedFd<'_>) -> Option<(Identity, Instant)> {
+    if REFUSED.load(Ordering::Acquire) {
         return None;
     }
-    let device = device(fd)?;
-    let mut broken = BROKEN.lock();
-    broken.retain(|(_, since)| since.elapsed() < BELIEVED);
-    broken
-        .iter()
-        .all(|(one, _)| *one != device)
-        .then_some(device)
+    let about = identity(fd)?;
+    if is_believed(about) || !is_nfs(fd) {
+        return None;
+    }
+    Some((about, Instant::now()))
 }
 
-fn believe(device: Device) {
+fn is_believed(about: Identity) -> bool {
     let mut broken = BROKEN.lock();
-    broken.retain(|(one, _)| *one != device);
-    broken.push((device, Instant::now()));
+    broken.retain(|(_, since)| since.elapsed() < BELIEVED);
+    broken.iter().any(|(one, _)| *one == about)
+}
+
+fn believe(about: Identity) {
+    let mut broken = BROKEN.lock();
+    broken.retain(|(one, _)| *one != about);
+    broken.push((about, Instant::now()));
 }
 
 /// What the client knows without asking the server.
-fn device(fd: BorrowedFd<'_>) -> Option<Device> {
+fn identity(fd: BorrowedFd<'_>) -> Option<Identity> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let stat = rustix::fs::statx(fd, c"", flags, StatxFlags::empty()).ok()?;
-    Some((stat.stx_dev_major, stat.stx_dev_minor))
+    let stat = rustix::fs::statx(fd, c"", flags, StatxFlags::INO).ok()?;
+    Some((stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino))
 }
 
 fn is_nfs(fd: BorrowedFd<'_>) -> bool {
@@ -199,24 +206,19 @@ mod tests {
             Err::<(), _>(Errno::IO)
         });
         assert_eq!((tries, refused), (1, Err(Errno::IO)));
-        let found = device(fd.as_fd()).unwrap();
-        assert_eq!(found, crate::sys::stat::stat_fd(&fd).unwrap().dev);
+        let (major, minor, ino) = identity(fd.as_fd()).unwrap();
+        let stat = crate::sys::stat::stat_fd(&fd).unwrap();
+        assert_eq!(((major, minor), ino), (stat.dev, stat.ino));
     }
 
     #[test]
     fn who_said_so_for_long_is_believed_for_a_while() {
-        let device = (4242, 1);
-        let known = || {
-            BROKEN
-                .lock()
-                .iter()
-                .filter(|(one, _)| *one == device)
-                .count()
-        };
-        believe(device);
-        believe(device);
-        assert_eq!(known(), 1);
+        let about = (4242, 1, 7);
+        assert!(!is_believed(about));
+        believe(about);
+        believe(about);
+        assert!(is_believed(about) && !is_believed((4242, 1, 8)));
         refuse(false);
-        assert_eq!(known(), 0);
+        assert!(!is_believed(about));
     }
 }

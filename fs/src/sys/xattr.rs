@@ -1,6 +1,6 @@
 //! Extended attributes of directory entries, never following a symlink.
 
-use super::{Result, lease, procfd};
+use super::{Result, change, lease, procfd};
 use rustix::buffer::spare_capacity;
 use rustix::fd::AsFd;
 use rustix::fs::{XattrFlags, lgetxattr, llistxattr, lremovexattr, lsetxattr};
@@ -90,10 +90,12 @@ pub fn set(dir: impl AsFd, name: &[u8], key: &[u8], value: &[u8], flags: u32) ->
 /// # Errors
 /// `ENODATA` if absent.
 pub fn remove(dir: impl AsFd, name: &[u8], key: &[u8]) -> Result<()> {
-    let (p, follow) = path(dir, name);
-    if follow {
-        rustix::fs::removexattr(p.as_slice(), key)
-    } else {
-        lremovexattr(p.as_slice(), key)
-    }
+    let (p, follow) = path(&dir, name);
+    change::once(&dir, Errno::NODATA, || {
+        if follow {
+            rustix::fs::removexattr(p.as_slice(), key)
+        } else {
+            lremovexattr(p.as_slice(), key)
+        }
+    })
 }
