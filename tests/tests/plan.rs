@@ -36,6 +36,7 @@ fn effect(from: Option<&str>, to: Option<&str>, own: bool) -> &'static str {
         (from, _) if store(from) => "left",
         (_, to) if store(to) => "copied",
         (_, Some("tmpfs")) => "writable",
+        (Some("tmpfs"), _) => "read-only",
         _ => "shown",
     }
 }
@@ -88,6 +89,12 @@ fn every_change_is_told_and_then_done() -> Result<()> {
                         json!([])
                     };
                     same(&report["parked"], &parked, &what)?;
+                    let left = if wanted == "left" {
+                        json!(["/d"])
+                    } else {
+                        json!([])
+                    };
+                    same(&report["left"], &left, &what)?;
                     let again = world.plan(&rules(to))?;
                     same(again.end, End::Code(0), &what)?;
                     same(
@@ -123,5 +130,109 @@ fn what_comes_back_and_what_is_wrong_is_told() -> Result<()> {
         let told = world.plan(&[bad])?;
         same(told.end, End::Code(2), &told.text())?;
     }
+    Ok(())
+}
+
+/// The effects of a plan, by path.
+fn effects(world: &World, rules: &[(&str, &str)]) -> Result<Vec<(String, String)>> {
+    let told = world.plan(rules)?;
+    let plan: Value = serde_json::from_str(&told.stdout)?;
+    let steps = plan
+        .get("steps")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let text = |step: &Value, key| {
+        step.get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Ok(steps
+        .iter()
+        .map(|step| (text(step, "path"), text(step, "effect")))
+        .collect())
+}
+
+fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = |(path, effect): &(&str, &str)| ((*path).to_owned(), (*effect).to_owned());
+    all.iter().map(own).collect()
+}
+
+#[test]
+fn directories_that_were_made_emptied_or_moved_are_the_nodes_own() -> Result<()> {
+    type Change = fn(&World) -> std::io::Result<()>;
+    let changes: [(&str, Change); 5] = [
+        ("made anew", |world| {
+            fs::remove_dir_all(world.m("v/a"))?;
+            fs::create_dir_all(world.m("v/a/x"))?;
+            fs::write(world.m("v/a/x/n"), "n")
+        }),
+        ("emptied", |world| {
+            fs::remove_dir_all(world.m("v/a"))?;
+            fs::create_dir(world.m("v/a"))
+        }),
+        ("moved in", |world| {
+            fs::rename(world.m("w/dir"), world.m("v/dir"))
+        }),
+        ("made", |world| fs::create_dir(world.m("v/new"))),
+        ("removed", |world| fs::remove_file(world.m("v/f"))),
+    ];
+    for (what, change) in changes {
+        let Some(world) = World::new("plan-own")? else {
+            return Ok(());
+        };
+        let mut world = world.rule("/v/", "tmpfs").rule("/w/", "tmpfs");
+        for path in ["v/f", "v/a/x/old", "w/dir/f"] {
+            world.put(&format!("image/{path}"), path)?;
+        }
+        world.start()?;
+        let clean = effects(
+            &world,
+            &[("/v/", "ro"), ("/w/", "tmpfs"), ("/v/a/x/", "tmpfs")],
+        )?;
+        same(
+            clean,
+            pairs(&[("/v", "read-only"), ("/v/a/x", "shown")]),
+            what,
+        )?;
+        change(&world)?;
+        for (option, effect) in [("ro", "parked"), ("persistent", "refused")] {
+            for inside in [&[][..], &[("/v/a/x/", "tmpfs")]] {
+                let rules = [&[("/v/", option), ("/w/", "tmpfs")][..], inside].concat();
+                let told = effects(&world, &rules)?;
+                same(told.first(), pairs(&[("/v", effect)]).first(), what)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_store_has_is_judged_as_seeding_does() -> Result<()> {
+    let Some(world) = World::new("plan-seed")? else {
+        return Ok(());
+    };
+    let mut world = world.rule("/p/x/", "persistent");
+    for path in ["p/f", "p/x/f", "q/f"] {
+        world.put(&format!("image/{path}"), path)?;
+    }
+    world.start()?;
+    fs::read(world.m("p/x/f"))?;
+    let x = ("/p/x/", "persistent");
+    // What is above a seeded path was made to hold it, and is completed.
+    let above = effects(&world, &[x, ("/p/", "persistent")])?;
+    same(above, pairs(&[("/p", "copied")]), "above")?;
+    same(
+        effects(&world, &[x, ("/", "persistent")])?.first(),
+        pairs(&[("/", "copied")]).first(),
+        "the root",
+    )?;
+    // What was removed after it had been seeded stays so.
+    world.reload_ok(&[x, ("/q/f", "persistent")])?;
+    fs::remove_file(world.m("q/f"))?;
+    world.reload_ok(&[x])?;
+    let again = effects(&world, &[x, ("/q/f", "persistent")])?;
+    same(again, pairs(&[("/q/f", "stored")]), "removed")?;
     Ok(())
 }

@@ -230,7 +230,7 @@ fn start(
     newroot: &Path,
 ) -> anyhow::Result<fuser::BackgroundSession> {
     procfd::enter().context("/proc")?;
-    let assembled = assemble::assemble(&args, None)?;
+    let assembled = assemble::assemble(&args, None, assemble::Purpose::Use)?;
     for warning in &assembled.warnings {
         tracing::warn!("{warning}");
     }

@@ -155,7 +155,7 @@ fn serve(args: MountArgs, tell: Option<std::io::Stdout>) -> anyhow::Result<()> {
     raise_limits();
     let mountpoint = args.mountpoint.clone().context("no mount point is given")?;
     procfd::enter().context("/proc must be mounted")?;
-    let assembled = assemble::assemble(&args, None)?;
+    let assembled = assemble::assemble(&args, None, assemble::Purpose::Use)?;
     for warning in &assembled.warnings {
         tracing::warn!("{warning}");
         if tell.is_some() {

@@ -50,8 +50,9 @@ pub enum Command {
     Reload(Box<ReloadArgs>),
     /// Say what another policy would do, path by path, and change nothing
     ///
-    /// Options are those of `reload`. The exit status is 0 if nothing of this node's own is concerned, 1 if files of its own
-    /// would no longer be shown or the policy would be refused because of them, and 2 if something is wrong with it.
+    /// Settings are given as to `reload`. The exit status is 0 if nothing of this node's own is concerned, 1 if files of its own
+    /// would no longer be shown or the policy would be refused because of them, and 2 if something is wrong with it or nobody
+    /// can tell.
     Plan(Box<PlanArgs>),
     /// Check tables for all nodes and images
     ///
@@ -220,10 +221,7 @@ pub fn run(args: Vec<String>) -> i32 {
             .map_err(Into::into)
             .and_then(daemon::mount)
     } else {
-        match Cli::parse_from(&args).command {
-            Command::Plan(args) => return status(query::plan(*args).map(i32::from), 2),
-            command => dispatch(command),
-        }
+        return dispatch(Cli::parse_from(&args).command);
     };
     status(result.map(|()| 0), 1)
 }
@@ -246,20 +244,25 @@ fn is_helper_call(args: &[String]) -> bool {
         && Cli::command().find_subcommand(first).is_none()
 }
 
-fn dispatch(command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Mount(args) => daemon::mount(args.with_config()?),
+/// Does it and returns the exit status.
+fn dispatch(command: Command) -> i32 {
+    let result = match command {
+        Command::Plan(args) => return status(query::plan(*args).map(i32::from), 2),
+        Command::Mount(args) => args
+            .with_config()
+            .map_err(Into::into)
+            .and_then(daemon::mount),
         Command::Serve => daemon::serve_from_stdin(),
         Command::Umount(args) => daemon::umount(&args.mountpoint, args.lazy),
         Command::Explain(args) => query::explain(&args),
         Command::Status(args) => query::status(&args),
         Command::Reload(args) => query::reload(*args),
-        Command::Plan(args) => query::plan(*args).map(drop),
         Command::Check(args) => query::check(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Initramfs(args) => initramfs::run(args),
         Command::Capabilities(args) => initramfs::capabilities(&args.root),
         Command::Docs(args) => docs::write(&args.dir),
-    }
+    };
+    status(result.map(|()| 0), 1)
 }

@@ -4,6 +4,7 @@ use super::{CheckArgs, ExplainArgs, PlanArgs, ReloadArgs, StatusArgs, say};
 use crate::config::assemble;
 use crate::control::{Answer, Request, client};
 use crate::overlay::explain::Explanation;
+use crate::overlay::plan::Effect;
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -151,11 +152,13 @@ pub fn reload(args: ReloadArgs) -> anyhow::Result<()> {
     for path in &report.changed {
         let _ = writeln!(text, "  {path}");
     }
-    for path in &report.parked {
-        let _ = writeln!(
-            text,
-            "  {path}: this node's changes are kept but no longer shown"
-        );
+    for (paths, effect) in [
+        (&report.parked, Effect::Parked),
+        (&report.left, Effect::Left),
+    ] {
+        for path in paths {
+            let _ = writeln!(text, "  {path}: {}", effect.text());
+        }
     }
     say(&text)
 }

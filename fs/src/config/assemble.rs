@@ -41,12 +41,25 @@ struct Resolved {
     warnings: Vec<String>,
 }
 
+/// What layers and stores are opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be mounted: what a store needs is made.
+    Use,
+    /// To say what would happen: nothing is made or removed.
+    Look,
+}
+
 /// Opens layers and builds the policy that `args` ask for. Layers that `previous` has open stay.
 ///
 /// # Errors
 /// Everything wrong with the tables, each with file, line and column; a layer that cannot be
 /// opened; a rule whose store is missing.
-pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<Assembled> {
+pub fn assemble(
+    args: &MountArgs,
+    previous: Option<&Layers>,
+    purpose: Purpose,
+) -> anyhow::Result<Assembled> {
     let Resolved {
         mut rules,
         trees,
@@ -80,7 +93,7 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
             || needs(Placement::Volatile)
             || needs(Placement::Concat) =>
         {
-            Some(open_volatile(args)?)
+            Some(open_volatile(args, purpose)?)
         }
         None => None,
     };
@@ -91,21 +104,13 @@ pub fn assemble(args: &MountArgs, previous: Option<&Layers>) -> anyhow::Result<A
             store.layer.path.display()
         ),
         (_, Some(path)) if args.persistent.is_some() || needs(Placement::Persistent) => {
-            let store = Store::open(ident::PERSISTENT, "persistent", path, None);
-            Some(Arc::new(store.with_context(|| {
-                format!("persistent store {}", path.display())
-            })?))
+            Some(open_store(ident::PERSISTENT, "persistent", path, purpose)?)
         }
         _ => None,
     };
     layers.local = match (previous.and_then(|p| p.local.clone()), &args.local) {
         (Some(store), _) => Some(store),
-        (None, Some(path)) => {
-            let store = Store::open(ident::LOCAL, "local", path, None);
-            Some(Arc::new(store.with_context(|| {
-                format!("local store {}", path.display())
-            })?))
-        }
+        (None, Some(path)) => Some(open_store(ident::LOCAL, "local", path, purpose)?),
         (None, None) => None,
     };
     layers.views = match (previous.and_then(|p| p.views.clone()), &args.views) {
@@ -221,8 +226,28 @@ fn open_trees(
     trees
 }
 
-fn open_volatile(args: &MountArgs) -> anyhow::Result<Arc<Store>> {
+fn open_store(
+    id: LayerId,
+    label: &str,
+    path: &Path,
+    purpose: Purpose,
+) -> anyhow::Result<Arc<Store>> {
+    let store = match purpose {
+        Purpose::Use => Store::open(id, label, path, None),
+        Purpose::Look => {
+            mountfd::tmpfs(None).and_then(|spare| Store::look(id, label, path, &spare))
+        }
+    };
+    let store = store.with_context(|| format!("{label} store {}", path.display()))?;
+    Ok(Arc::new(store))
+}
+
+fn open_volatile(args: &MountArgs, purpose: Purpose) -> anyhow::Result<Arc<Store>> {
     let store = match &args.volatile {
+        // What it had before is nothing to this mount.
+        Some(path) if purpose == Purpose::Look => {
+            return open_store(ident::VOLATILE, "volatile", path, purpose);
+        }
         Some(path) => Store::open(ident::VOLATILE, "volatile", path, args.work.as_deref())
             .with_context(|| format!("volatile store {}", path.display()))?,
         None => {

@@ -3,7 +3,7 @@
 use super::status::Status;
 use super::{Answer, DIR, Request, socket_path};
 use crate::config::args::{MountArgs, PolicyArgs};
-use crate::config::assemble;
+use crate::config::assemble::{self, Purpose};
 use crate::fuse::notify::Kernel;
 use crate::fuse::session::Agreed;
 use crate::overlay::Overlay;
@@ -158,11 +158,10 @@ impl Controlled {
     }
 
     fn plan(&self, policy: PolicyArgs) -> anyhow::Result<Answer> {
-        let current = self.settings()?;
-        let mut args = current.clone();
+        let mut args = self.settings()?.clone();
         args.policy = policy.over(args.policy);
         let layers = self.overlay.view().layers.clone();
-        let assembled = assemble::assemble(&args, Some(&layers))?;
+        let assembled = assemble::assemble(&args, Some(&layers), Purpose::Look)?;
         let plan = self.overlay.plan(assembled.tree, assembled.layers)?;
         Ok(Answer::Planned(plan, assembled.warnings))
     }
@@ -172,7 +171,7 @@ impl Controlled {
         let mut args = current.clone();
         args.policy = policy.over(args.policy);
         let layers = self.overlay.view().layers.clone();
-        let assembled = assemble::assemble(&args, Some(&layers))?;
+        let assembled = assemble::assemble(&args, Some(&layers), Purpose::Use)?;
         let report = self.overlay.reload(
             assembled.tree,
             assembled.layers,

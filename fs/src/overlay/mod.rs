@@ -45,6 +45,7 @@ mod names;
 pub mod nfs;
 pub mod node;
 pub mod opens;
+mod own;
 pub mod plan;
 pub mod region;
 pub mod reload;

@@ -2,13 +2,11 @@
 //! or nothing.
 
 use super::Overlay;
-use super::layer::join;
 use super::lower::is_absent;
+use super::own::Own;
 use super::region::Region;
 use super::store::Store;
 use super::view::{Layers, View, ViewError};
-use crate::sys::stat::stat_at;
-use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use statelite_policy::{Placement, PolicyTree};
@@ -18,10 +16,12 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
-    /// Other sources, or another way to show the same; nothing of the node's own is concerned.
+    /// Other sources, or another rule for the same; nothing of the node's own is concerned.
     Shown,
     /// It can be written to from then on.
     Writable,
+    /// It can no longer be written to; the node has nothing of its own there.
+    ReadOnly,
     /// The same, and changes that were parked are shown again.
     ComesBack,
     /// It is copied from the server to the store first.
@@ -49,6 +49,7 @@ impl Effect {
         match self {
             Effect::Shown => "shown anew",
             Effect::Writable => "becomes writable",
+            Effect::ReadOnly => "becomes read-only",
             Effect::ComesBack => "becomes writable, and this node's earlier changes come back",
             Effect::Copied => "copied from the server to the store first",
             Effect::Stored => "shown as the store has it",
@@ -109,7 +110,7 @@ impl Overlay {
             path: text(&change.path),
             from: change.from.placement,
             to: change.to.placement,
-            effect: change.effect(),
+            effect: change.effect(self),
         };
         Ok(Plan {
             steps: changes(&old, &new).into_iter().map(step).collect(),
@@ -119,72 +120,54 @@ impl Overlay {
 
 impl Changed {
     /// Whether the node has volatile changes there that would not be shown.
-    pub fn leaves_volatile(&self) -> bool {
-        let store = self.from.store.as_ref().filter(|_| self.from.copies_up());
-        !self.to.copies_up() && store.is_some_and(|store| self.has_own_files(store))
+    pub fn leaves_volatile(&self, overlay: &Overlay) -> bool {
+        self.from.copies_up() && !self.to.copies_up() && self.has_own(overlay, &self.from)
     }
 
     /// What the change does, by what the stores have now. What cannot be looked at counts as the node's own.
-    pub fn effect(&self) -> Effect {
+    pub fn effect(&self, overlay: &Overlay) -> Effect {
         let (from, to) = (&self.from, &self.to);
-        let has_own = |region: &Region| match &region.store {
-            None => false,
-            Some(store) if region.copies_up() => self.has_own_files(store),
-            Some(store) => exists(store, &self.path),
-        };
-        if self.leaves_volatile() {
+        if self.leaves_volatile(overlay) {
             return if to.is_opaque() {
                 Effect::Refused
             } else {
                 Effect::Parked
             };
         }
-        if from.is_opaque() && from.placement != to.placement && has_own(from) {
+        if from.is_opaque() && from.placement != to.placement && self.has_own(overlay, from) {
             return if to.store.is_some() {
                 Effect::Refused
             } else {
                 Effect::Left
             };
         }
-        match (from.copies_up(), to.copies_up()) {
-            _ if to.is_opaque() && has_own(to) => Effect::Stored,
-            _ if to.is_opaque() => Effect::Copied,
-            (false, true) if has_own(to) => Effect::ComesBack,
+        if to.is_opaque() {
+            return match overlay.would_seed(to) {
+                Ok(false) => Effect::Stored,
+                _ => Effect::Copied,
+            };
+        }
+        match (from.store.is_some(), to.store.is_some()) {
+            (false, true) if self.has_own(overlay, to) => Effect::ComesBack,
             (false, true) => Effect::Writable,
+            (true, false) => Effect::ReadOnly,
             _ => Effect::Shown,
         }
     }
-}
 
-impl Changed {
-    /// Whether the store has anything there but directories made to hold something, and what other rules decide.
-    fn has_own_files(&self, store: &Store) -> bool {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        match store.layer.open_at(&self.path, flags) {
-            Ok(fd) => self.holds_files(&fd, &self.path),
-            Err(e) => !is_absent(e),
-        }
-    }
-
-    fn holds_files(&self, fd: &OwnedFd, path: &[u8]) -> bool {
-        let is_dir = stat_at(fd, b"").is_ok_and(|st| st.is_dir());
-        if !is_dir {
-            return true;
-        }
-        let Ok(entries) = crate::sys::dir::read(fd.as_fd()) else {
-            return true;
-        };
-        entries.iter().any(|entry| {
-            let path = join(path, &entry.name);
-            if self.inside.contains(&path) {
-                return false;
+    /// Whether the store of `region`, one of the two, has something of the node's own there.
+    fn has_own(&self, overlay: &Overlay, region: &Region) -> bool {
+        match &region.store {
+            None => false,
+            Some(store) if region.copies_up() => Own {
+                fds: &overlay.fds,
+                store,
+                lowers: region.lowers(),
+                inside: &self.inside,
             }
-            let flags = OFlags::PATH | OFlags::NOFOLLOW;
-            match crate::sys::lease::openat(fd.as_fd(), &entry.name, flags) {
-                Ok(fd) => self.holds_files(&fd, &path),
-                Err(error) => !is_absent(error),
-            }
-        })
+            .any(&self.path),
+            Some(store) => exists(store, &self.path),
+        }
     }
 }
 

@@ -76,21 +76,11 @@ pub struct ReloadReport {
     pub changed: Vec<String>,
     /// Paths with files of the node's own that are kept but no longer shown.
     pub parked: Vec<String>,
+    /// Paths with files of the node's own that stay in a persistent or local store and are no longer shown.
+    #[serde(default)]
+    pub left: Vec<String>,
     /// Names and inodes the kernel was told to forget.
     pub invalidated: usize,
-}
-
-/// What was written between the check and the change, when it was too late to refuse: it is kept, and said to be parked.
-fn left_behind(changed: &[Changed], report: &mut ReloadReport) {
-    for change in changed {
-        let path = text(&change.path);
-        if !report.parked.contains(&path) && change.leaves_volatile() {
-            tracing::warn!(
-                "{path} was written while its rule changed: that stays in its former store"
-            );
-            report.parked.push(path);
-        }
-    }
 }
 
 impl Overlay {
@@ -115,7 +105,7 @@ impl Overlay {
         };
         for change in &changed {
             report.changed.push(text(&change.path));
-            match change.effect() {
+            match change.effect(self) {
                 Effect::Refused => {
                     return Err(ReloadError::Carry {
                         path: text(&change.path),
@@ -124,6 +114,7 @@ impl Overlay {
                     });
                 }
                 Effect::Parked => report.parked.push(text(&change.path)),
+                Effect::Left => report.left.push(text(&change.path)),
                 _ => {}
             }
         }
@@ -140,8 +131,21 @@ impl Overlay {
         self.kept.clear();
         self.listings.lock().clear();
         report.invalidated = self.invalidate(&changed, everything, kernel);
-        left_behind(&changed, &mut report);
+        self.left_behind(&changed, &mut report);
         Ok(report)
+    }
+
+    /// What was written between the check and the change, when it was too late to refuse: it is kept, and said to be parked.
+    fn left_behind(&self, changed: &[Changed], report: &mut ReloadReport) {
+        for change in changed {
+            let path = text(&change.path);
+            if !report.parked.contains(&path) && change.leaves_volatile(self) {
+                tracing::warn!(
+                    "{path} was written while its rule changed: that stays in its former store"
+                );
+                report.parked.push(path);
+            }
+        }
     }
 
     /// Place of `node` in the present view, and its content if that changed with the rule.

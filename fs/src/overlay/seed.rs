@@ -24,6 +24,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Marks a store that has been seeded whole, for a rule for `/`.
+const ROOT_SEEDED: &[u8] = b"root.seeded";
+
 /// Seeds that take longer than this tell how far they are, and so often again.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
 
@@ -111,6 +114,28 @@ impl Overlay {
         Ok(())
     }
 
+    /// Whether [`Overlay::seed`] would copy something.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn would_seed(&self, region: &Region) -> Result<bool> {
+        let Some(store) = &region.store else {
+            return Ok(false);
+        };
+        let path = region.path.strip_prefix(b"/").unwrap_or(&region.path);
+        if path.is_empty() {
+            return Ok(!lower::is_there(store.work(), ROOT_SEEDED)?);
+        }
+        let marker = aside_name(path);
+        match store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW) {
+            Ok(_) => lower::is_there(open_work(store, c"parents")?, &marker),
+            Err(e) if lower::is_absent(e) => {
+                Ok(!lower::is_there(open_work(store, c"seeded")?, &marker)?)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
     fn seed_path(
         &self,
         region: &Region,
@@ -186,8 +211,7 @@ impl Overlay {
             .collect();
         let root = store.layer.open_at(b"", OFlags::PATH | OFlags::DIRECTORY)?;
         let done = [store.work(), root.as_fd()];
-        let marker = b"root.seeded";
-        if lower::is_there(done[0], marker)? {
+        if lower::is_there(done[0], ROOT_SEEDED)? {
             return Ok(());
         }
         for name in self.names_below(&dirs)? {
@@ -201,7 +225,7 @@ impl Overlay {
             let stat = stat_at(&*fd, b"")?;
             set_attributes(root.as_fd(), b".", &stat)?;
         }
-        make_empty(done[0], marker, false)
+        make_empty(done[0], ROOT_SEEDED, false)
     }
 
     /// Completes a directory that was made only to hold something seeded earlier.

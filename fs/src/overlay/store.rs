@@ -82,6 +82,27 @@ impl Store {
         }
         let (root, work) = open_pair(data, work)?;
         let layer = Layer::from_root(id, label.to_owned(), data, Freshness::Published, root)?;
+        let store = Store::assemble(layer, work)?;
+        store.sweep()?;
+        Ok(store)
+    }
+
+    /// The store with data in `data` as it is, for who only looks: nothing in it is made or removed. What is not there yet is
+    /// stood in for by empty directories in `spare`, which is nobody's.
+    ///
+    /// # Errors
+    /// As opening directories.
+    pub fn look(id: LayerId, label: &str, data: &Path, spare: &OwnedFd) -> Result<Store> {
+        let work = data.join(OsStr::from_bytes(WORK_NAME));
+        let (root, work) = match (data.is_dir(), work.is_dir()) {
+            (true, true) => open_pair(data, &work)?,
+            (true, false) => (mountfd::open_root(data, true)?, make_dir(spare, b"work")?),
+            (false, _) => {
+                let fd = make_dir(spare, b"data")?;
+                (Root { fd, detached: true }, make_dir(spare, b"work")?)
+            }
+        };
+        let layer = Layer::from_root(id, label.to_owned(), data, Freshness::Published, root)?;
         Store::assemble(layer, work)
     }
 
@@ -104,7 +125,7 @@ impl Store {
         make_dir(&work, b"seeded")?;
         make_dir(&work, b"parents")?;
         let magic = rustix::fs::fstatfs(layer.root())?.f_type as u64;
-        let store = Store {
+        Ok(Store {
             layer: Arc::new(layer),
             names: RwLock::new(()),
             ram: RAM_MAGIC.contains(&magic),
@@ -112,9 +133,7 @@ impl Store {
             index,
             next_tmp: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
-        };
-        store.sweep()?;
-        Ok(store)
+        })
     }
 
     /// Whether the store can hold what a union needs: whiteouts and trusted attributes.
@@ -302,4 +321,43 @@ pub fn remove_tree(dir: impl AsFd, name: &[u8]) -> Result<()> {
         remove_tree(&sub, &entry.name)?;
     }
     change::unlink(dir, name, AtFlags::REMOVEDIR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ident;
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(dir).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn who_only_looks_makes_and_removes_nothing() {
+        let top = tempfile::tempdir().unwrap();
+        let look = |name: &str| {
+            let spare = tempfile::tempdir().unwrap();
+            let fd = std::fs::File::open(spare.path()).unwrap().into();
+            Store::look(ident::PERSISTENT, "persistent", &top.path().join(name), &fd).unwrap()
+        };
+        look("none");
+        std::fs::create_dir_all(top.path().join("plain/etc")).unwrap();
+        let plain = look("plain");
+        assert!(plain.layer.open_at(b"etc", OFlags::PATH).is_ok());
+        assert_eq!(names(&top.path().join("plain")), ["etc"]);
+        let used = top.path().join("used");
+        drop(Store::open(ident::PERSISTENT, "persistent", &used, None).unwrap());
+        let half = used.join(".statelite.work/tmp.1");
+        std::fs::write(&half, "another daemon's").unwrap();
+        look("used");
+        assert!(half.exists());
+        assert_eq!(names(top.path()), ["plain", "used"]);
+        drop(Store::open(ident::PERSISTENT, "persistent", &used, None).unwrap());
+        assert!(!half.exists(), "who uses a store removes what is half made");
+    }
 }

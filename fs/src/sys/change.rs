@@ -39,14 +39,18 @@ pub fn create(dir: impl AsFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<
 fn made_before(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd> {
     let opened = rustix::fs::openat(dir, name, flags | OFlags::NONBLOCK, Mode::empty());
     let file = opened.map_err(|e| match e {
-        Errno::IO => e,
-        _ => Errno::EXIST,
+        // Something else, or gone again.
+        Errno::ISDIR | Errno::LOOP | Errno::NXIO | Errno::ACCESS | Errno::NOENT => Errno::EXIST,
+        e => e,
     })?;
     let stat = super::stat::stat_fd(&file)?;
     if !stat.is_file() || stat.size != 0 || stat.nlink != 1 {
         return Err(Errno::EXIST);
     }
-    rustix::fs::fchmod(&file, mode)?;
+    // Where it has a mode, that is what the directory's ACL made of it.
+    if stat.perm == 0 {
+        rustix::fs::fchmod(&file, mode)?;
+    }
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: UTIME_NOW,
@@ -175,7 +179,7 @@ mod tests {
         let fd = std::fs::File::open(dir.path()).unwrap();
         let mode = Mode::from_raw_mode(0o640);
         let take = |name: &[u8]| made_before(fd.as_fd(), name, OFlags::RDWR, mode).map(drop);
-        std::fs::write(dir.path().join("empty"), "").unwrap();
+        drop(create(&fd, b"empty", OFlags::WRONLY, Mode::empty()).unwrap());
         assert_eq!(take(b"empty"), Ok(()));
         let found = stat_at(&fd, b"empty").unwrap();
         assert_eq!(found.perm, 0o640);
