@@ -6,7 +6,7 @@ use std::fs;
 
 use anyhow::Result;
 use common::snapshot::snapshot;
-use common::{World, append, same};
+use common::{World, append, names, same};
 use serde_json::{Value, json};
 use statelite_tests::cmd::End;
 
@@ -232,7 +232,53 @@ fn what_a_store_has_is_judged_as_seeding_does() -> Result<()> {
     world.reload_ok(&[x, ("/q/f", "persistent")])?;
     fs::remove_file(world.m("q/f"))?;
     world.reload_ok(&[x])?;
-    let again = effects(&world, &[x, ("/q/f", "persistent")])?;
+    let removed = ("/q/f", "persistent");
+    let again = effects(&world, &[x, removed])?;
     same(again, pairs(&[("/q/f", "stored")]), "removed")?;
+    world.reload_ok(&[x, removed])?;
+    for rules in [&[x][..], &[x, ("/q/f", "ro")], &[x, ("/q/f", "tmpfs")]] {
+        let back = effects(&world, rules)?;
+        same(back, pairs(&[("/q/f", "left")]), "it comes back")?;
+    }
     Ok(())
+}
+
+#[test]
+fn what_the_daemon_makes_is_not_the_nodes_own() -> Result<()> {
+    let Some(world) = World::new("plan-made")? else {
+        return Ok(());
+    };
+    let mut world = world
+        .rule("/opt/", "tmpfs")
+        .rule("/opt/app/spool/", "tmpfs")
+        .rule("/opt/app/file", "tmpfs")
+        .rule("/var/", "tmpfs");
+    for file in ["var/cache/x/f", "var/back/f"] {
+        world.put(&format!("image/{file}"), "image")?;
+    }
+    world.start()?;
+    // Listed paths that are nowhere are made when somebody looks.
+    same(names(world.m("opt/app"))?, ["file", "spool"], "listed")?;
+    fs::metadata(world.m("opt/app/file"))?;
+    // What is made and removed leaves the directories that were copied up for it, also when the image loses them.
+    fs::write(world.m("var/cache/x/tmp"), "")?;
+    fs::remove_file(world.m("var/cache/x/tmp"))?;
+    fs::remove_dir_all(world.at("image/var/cache/x"))?;
+    fs::rename(world.m("var/back"), world.m("var/there"))?;
+    fs::rename(world.m("var/there"), world.m("var/back"))?;
+    world.reload_ok(&[("/opt/", "tmpfs"), ("/var/", "tmpfs")])?;
+    let wanted = pairs(&[("/opt", "copied"), ("/var/cache", "copied")]);
+    let rules = [
+        ("/opt/", "persistent"),
+        ("/var/", "tmpfs"),
+        ("/var/cache/", "persistent"),
+    ];
+    same(effects(&world, &rules)?, wanted, "nobody made anything")?;
+    append(world.m("opt/app/file"), b"now it is")?;
+    let told = effects(&world, &rules)?;
+    same(
+        told.first(),
+        pairs(&[("/opt", "refused")]).first(),
+        "written",
+    )
 }

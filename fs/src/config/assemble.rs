@@ -93,7 +93,7 @@ pub fn assemble(
             || needs(Placement::Volatile)
             || needs(Placement::Concat) =>
         {
-            Some(open_volatile(args, purpose)?)
+            Some(open_volatile(args)?)
         }
         None => None,
     };
@@ -234,20 +234,14 @@ fn open_store(
 ) -> anyhow::Result<Arc<Store>> {
     let store = match purpose {
         Purpose::Use => Store::open(id, label, path, None),
-        Purpose::Look => {
-            mountfd::tmpfs(None).and_then(|spare| Store::look(id, label, path, &spare))
-        }
+        Purpose::Look => Store::look(id, label, path, || mountfd::tmpfs(None)),
     };
     let store = store.with_context(|| format!("{label} store {}", path.display()))?;
     Ok(Arc::new(store))
 }
 
-fn open_volatile(args: &MountArgs, purpose: Purpose) -> anyhow::Result<Arc<Store>> {
+fn open_volatile(args: &MountArgs) -> anyhow::Result<Arc<Store>> {
     let store = match &args.volatile {
-        // What it had before is nothing to this mount.
-        Some(path) if purpose == Purpose::Look => {
-            return open_store(ident::VOLATILE, "volatile", path, purpose);
-        }
         Some(path) => Store::open(ident::VOLATILE, "volatile", path, args.work.as_deref())
             .with_context(|| format!("volatile store {}", path.display()))?,
         None => {

@@ -275,7 +275,7 @@ impl Overlay {
             return Ok(Some(self.synthetic_entry(what, &region.path, place)));
         };
         let dir = self.make_store_dir(view, parent, store)?;
-        make_listed(dir.as_fd(), name, what)?;
+        make_listed(region, dir.as_fd(), name, what)?;
         let stat = stat_at(&*dir, name)?;
         let body = match what {
             Make::Dir => Body::Dir(DirBody {
@@ -303,7 +303,7 @@ impl Overlay {
         let region = &place.region;
         if let Some(store) = &region.store {
             let dir = self.make_store_dir(view, parent, store)?;
-            make_listed(dir.as_fd(), name, Make::Dir)?;
+            make_listed(region, dir.as_fd(), name, Make::Dir)?;
             return self.find_at(view, parent, name, place.clone());
         }
         let path = join(&parent.path().ok_or(Errno::NOENT)?, name);
@@ -376,12 +376,14 @@ fn aside<R>(
     made
 }
 
-fn make_listed(dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>) -> Result<()> {
+/// Makes a listed path, or what leads to it. In a union's store it is marked: it is not the node's own.
+fn make_listed(region: &Region, dir: BorrowedFd<'_>, name: &[u8], what: Make<'_>) -> Result<()> {
     let made = match what {
         Make::Dir => change::mkdir(dir, name, Mode::from_raw_mode(0o755)),
         _ => change::create(dir, name, OFlags::WRONLY, Mode::from_raw_mode(0o644)).map(drop),
     };
     match made {
+        Ok(()) if region.copies_up() => xattr::set(dir, name, store::XATTR_LISTED, b"y", 0),
         Err(Errno::EXIST) => Ok(()),
         other => other,
     }

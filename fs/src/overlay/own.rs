@@ -1,14 +1,16 @@
 //! What in the store of a union is the node's own: files, whiteouts, and directories that were made, moved or hide something. Not
-//! counted are directories that were copied up only to hold something, what rules inside decide, and attributes of directories.
+//! counted are directories that were copied up only to hold something, what was made because it is listed and is empty still, what
+//! rules inside decide, and attributes of directories.
 
 use super::fds::DirFds;
 use super::layer::{Layer, LayerDir, join};
 use super::lower::{self, LowerHit, is_absent};
-use super::store::{Store, WORK_NAME, XATTR_OPAQUE, XATTR_REDIRECT};
+use super::store::{Store, WORK_NAME, XATTR_LISTED, XATTR_OPAQUE, XATTR_ORIGIN, XATTR_REDIRECT};
 use crate::sys::stat::stat_at;
-use crate::sys::{lease, xattr};
+use crate::sys::{Result, lease, xattr};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::sync::Arc;
 
 /// Where to look.
@@ -36,13 +38,16 @@ impl Own<'_> {
     }
 
     fn holds(&self, fd: &OwnedFd, path: &[u8], top: bool) -> bool {
-        let is_dir = stat_at(fd, b"").is_ok_and(|stat| stat.is_dir());
-        if !is_dir || is_marked(fd) {
+        let Ok(stat) = stat_at(fd, b"") else {
             return true;
+        };
+        if !stat.is_dir() {
+            let untouched = stat.is_file() && stat.size == 0;
+            return !(untouched && matches!(mark(fd, XATTR_LISTED), Ok(Some(_))));
         }
-        // The top may have been made because it is listed, and what leads to a listed path likewise.
-        if !top && !self.leads_inside(path) && !self.covers_one(path) {
-            return true;
+        match self.is_plain(fd, path, top) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return true,
         }
         let Ok(entries) = crate::sys::dir::read(fd.as_fd()) else {
             return true;
@@ -57,6 +62,24 @@ impl Own<'_> {
                 Err(e) => !is_absent(e),
             }
         })
+    }
+
+    /// Whether a directory only holds things.
+    fn is_plain(&self, fd: &OwnedFd, path: &[u8], top: bool) -> Result<bool> {
+        if mark(fd, XATTR_OPAQUE)?.is_some_and(|value| value == b"y") {
+            return Ok(false);
+        }
+        // One that was moved and came back shows what it always has.
+        let moved = |from: Vec<u8>| from.strip_prefix(b"/") != Some(path);
+        if mark(fd, XATTR_REDIRECT)?.is_some_and(moved) {
+            return Ok(false);
+        }
+        // Copied up, or made because of a rule; what is left to ask was copied up for a rule inside, or somebody has made it.
+        Ok(mark(fd, XATTR_ORIGIN)?.is_some()
+            || mark(fd, XATTR_LISTED)?.is_some()
+            || top
+            || self.leads_inside(path)
+            || self.covers_one(path))
     }
 
     fn leads_inside(&self, path: &[u8]) -> bool {
@@ -86,8 +109,11 @@ impl Own<'_> {
     }
 }
 
-/// Whether a directory of a store hides what is below it, or shows what was elsewhere.
-fn is_marked(dir: &OwnedFd) -> bool {
-    xattr::get(dir, b"", XATTR_OPAQUE).is_ok_and(|value| value == b"y")
-        || xattr::get(dir, b"", XATTR_REDIRECT).is_ok()
+/// An attribute of the union's own, if it is there.
+fn mark(fd: &OwnedFd, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    match xattr::get(fd, b"", key) {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(e) => Err(e),
+    }
 }

@@ -5,8 +5,9 @@ use super::Overlay;
 use super::lower::is_absent;
 use super::own::Own;
 use super::region::Region;
+use super::reload::ReloadError;
 use super::store::Store;
-use super::view::{Layers, View, ViewError};
+use super::view::{Layers, View};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use statelite_policy::{Placement, PolicyTree};
@@ -30,7 +31,7 @@ pub enum Effect {
     Stored,
     /// The node's changes are kept in memory and no longer shown.
     Parked,
-    /// The node's files stay in the store and are no longer shown.
+    /// The node's files stay in the store and are no longer shown; or what it had removed is shown again.
     Left,
     /// The node's files would have to move to another store: the whole policy is refused.
     Refused,
@@ -54,7 +55,7 @@ impl Effect {
             Effect::Copied => "copied from the server to the store first",
             Effect::Stored => "shown as the store has it",
             Effect::Parked => "this node's changes are kept but no longer shown",
-            Effect::Left => "this node's files stay in the store and are no longer shown",
+            Effect::Left => "what this node has in the store stays there and is no longer shown",
             Effect::Refused => "refused: this node's own files would have to move to another store",
         }
     }
@@ -102,19 +103,20 @@ impl Overlay {
     /// What [`Overlay::reload`] would do with this policy and these layers now.
     ///
     /// # Errors
-    /// A rule whose store is missing.
-    pub fn plan(&self, policy: PolicyTree, layers: Layers) -> Result<Plan, ViewError> {
+    /// A rule whose store is missing, or one that cannot be asked what it has.
+    pub fn plan(&self, policy: PolicyTree, layers: Layers) -> Result<Plan, ReloadError> {
         let old = self.view();
         let new = View::new(old.generation + 1, policy, layers, Some(&old))?;
-        let step = |change: Changed| Step {
-            path: text(&change.path),
-            from: change.from.placement,
-            to: change.to.placement,
-            effect: change.effect(self),
+        let step = |change: Changed| {
+            Ok(Step {
+                path: text(&change.path),
+                from: change.from.placement,
+                to: change.to.placement,
+                effect: change.effect(self)?,
+            })
         };
-        Ok(Plan {
-            steps: changes(&old, &new).into_iter().map(step).collect(),
-        })
+        let steps: Result<_, ReloadError> = changes(&old, &new).into_iter().map(step).collect();
+        Ok(Plan { steps: steps? })
     }
 }
 
@@ -125,34 +127,52 @@ impl Changed {
     }
 
     /// What the change does, by what the stores have now. What cannot be looked at counts as the node's own.
-    pub fn effect(&self, overlay: &Overlay) -> Effect {
+    ///
+    /// # Errors
+    /// [`ReloadError::Seed`] if a persistent or local store cannot be asked.
+    pub fn effect(&self, overlay: &Overlay) -> Result<Effect, ReloadError> {
         let (from, to) = (&self.from, &self.to);
+        let would_seed = |region: &Region| {
+            overlay
+                .would_seed(region)
+                .map_err(|errno| ReloadError::Seed {
+                    path: text(&self.path),
+                    placement: region.placement,
+                    errno,
+                })
+        };
         if self.leaves_volatile(overlay) {
-            return if to.is_opaque() {
+            return Ok(if to.is_opaque() {
                 Effect::Refused
             } else {
                 Effect::Parked
-            };
+            });
         }
-        if from.is_opaque() && from.placement != to.placement && self.has_own(overlay, from) {
-            return if to.store.is_some() {
-                Effect::Refused
-            } else {
-                Effect::Left
-            };
+        if from.is_opaque() && from.placement != to.placement {
+            if self.has_own(overlay, from) {
+                return Ok(if to.store.is_some() {
+                    Effect::Refused
+                } else {
+                    Effect::Left
+                });
+            }
+            // Removed by the node: it will be there again.
+            if !would_seed(from)? {
+                return Ok(Effect::Left);
+            }
         }
         if to.is_opaque() {
-            return match overlay.would_seed(to) {
-                Ok(false) => Effect::Stored,
-                _ => Effect::Copied,
-            };
+            return Ok(match would_seed(to)? {
+                true => Effect::Copied,
+                false => Effect::Stored,
+            });
         }
-        match (from.store.is_some(), to.store.is_some()) {
+        Ok(match (from.store.is_some(), to.store.is_some()) {
             (false, true) if self.has_own(overlay, to) => Effect::ComesBack,
             (false, true) => Effect::Writable,
             (true, false) => Effect::ReadOnly,
             _ => Effect::Shown,
-        }
+        })
     }
 
     /// Whether the store of `region`, one of the two, has something of the node's own there.

@@ -105,7 +105,7 @@ impl Overlay {
         };
         for change in &changed {
             report.changed.push(text(&change.path));
-            match change.effect(self) {
+            match change.effect(self)? {
                 Effect::Refused => {
                     return Err(ReloadError::Carry {
                         path: text(&change.path),

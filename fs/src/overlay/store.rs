@@ -38,6 +38,9 @@ pub const XATTR_ORIGIN: &[u8] = b"trusted.statelite.origin";
 /// Names of an indexed file that still are only in a lower layer, 4 bytes little endian.
 pub const XATTR_LOWER_NAMES: &[u8] = b"trusted.statelite.lower_names";
 
+/// Marks what was made because it is listed, and is nobody's work.
+pub const XATTR_LISTED: &[u8] = b"trusted.statelite.listed";
+
 /// Marks a character device 0:0 that somebody made and that is not a whiteout.
 pub const XATTR_DEVICE: &[u8] = b"trusted.statelite.device";
 
@@ -88,19 +91,34 @@ impl Store {
     }
 
     /// The store with data in `data` as it is, for who only looks: nothing in it is made or removed. What is not there yet is
-    /// stood in for by empty directories in `spare`, which is nobody's.
+    /// stood in for by empty directories in the one that `spare` gives, which is nobody's.
     ///
     /// # Errors
-    /// As opening directories.
-    pub fn look(id: LayerId, label: &str, data: &Path, spare: &OwnedFd) -> Result<Store> {
+    /// As opening directories; `ENOTDIR` if something else is there.
+    pub fn look(
+        id: LayerId,
+        label: &str,
+        data: &Path,
+        spare: impl FnOnce() -> Result<OwnedFd>,
+    ) -> Result<Store> {
         let work = data.join(OsStr::from_bytes(WORK_NAME));
-        let (root, work) = match (data.is_dir(), work.is_dir()) {
-            (true, true) => open_pair(data, &work)?,
-            (true, false) => (mountfd::open_root(data, true)?, make_dir(spare, b"work")?),
-            (false, _) => {
-                let fd = make_dir(spare, b"data")?;
-                (Root { fd, detached: true }, make_dir(spare, b"work")?)
-            }
+        let there = is_dir(data)?;
+        let mut whole = there;
+        for name in WORK_DIRS {
+            whole = whole && is_dir(&work.join(OsStr::from_bytes(name)))?;
+        }
+        let (root, work) = if whole {
+            open_pair(data, &work)?
+        } else {
+            let spare = spare()?;
+            let root = match there {
+                true => mountfd::open_root(data, true)?,
+                false => Root {
+                    fd: make_dir(&spare, b"data")?,
+                    detached: true,
+                },
+            };
+            (root, make_dir(&spare, b"work")?)
         };
         let layer = Layer::from_root(id, label.to_owned(), data, Freshness::Published, root)?;
         Store::assemble(layer, work)
@@ -120,10 +138,10 @@ impl Store {
     }
 
     fn assemble(layer: Layer, work: OwnedFd) -> Result<Store> {
-        let index = make_dir(&work, b"index")?;
-        make_dir(&work, b"seed")?;
-        make_dir(&work, b"seeded")?;
-        make_dir(&work, b"parents")?;
+        for name in WORK_DIRS {
+            make_dir(&work, name)?;
+        }
+        let index = make_dir(&work, INDEX)?;
         let magic = rustix::fs::fstatfs(layer.root())?.f_type as u64;
         Ok(Store {
             layer: Arc::new(layer),
@@ -253,6 +271,25 @@ impl Store {
     }
 }
 
+const INDEX: &[u8] = b"index";
+
+/// What a work directory has.
+const WORK_DIRS: [&[u8]; 4] = [INDEX, b"seed", b"seeded", b"parents"];
+
+/// Whether there is a directory. Something else, or what cannot be asked about, is an error.
+fn is_dir(path: &Path) -> Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(true),
+        Ok(_) => Err(Errno::NOTDIR),
+        // A link that leads nowhere is no free place.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => match path.is_symlink() {
+            true => Err(Errno::NOENT),
+            false => Ok(false),
+        },
+        Err(e) => Err(Errno::from_io_error(&e).unwrap_or(Errno::IO)),
+    }
+}
+
 /// Opens data and work directory so that files can be renamed between them: through one clone of
 /// the mount both are on, or as they are.
 fn open_pair(data: &Path, work: &Path) -> Result<(Root, OwnedFd)> {
@@ -339,23 +376,30 @@ mod tests {
 
     #[test]
     fn who_only_looks_makes_and_removes_nothing() {
-        let top = tempfile::tempdir().unwrap();
+        let (top, spare) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let look = |name: &str| {
-            let spare = tempfile::tempdir().unwrap();
-            let fd = std::fs::File::open(spare.path()).unwrap().into();
-            Store::look(ident::PERSISTENT, "persistent", &top.path().join(name), &fd).unwrap()
+            let data = top.path().join(name);
+            Store::look(ident::PERSISTENT, "persistent", &data, || {
+                Ok(std::fs::File::open(spare.path()).unwrap().into())
+            })
         };
-        look("none");
+        look("none").unwrap();
         std::fs::create_dir_all(top.path().join("plain/etc")).unwrap();
-        let plain = look("plain");
+        let plain = look("plain").unwrap();
         assert!(plain.layer.open_at(b"etc", OFlags::PATH).is_ok());
         assert_eq!(names(&top.path().join("plain")), ["etc"]);
         let used = top.path().join("used");
         drop(Store::open(ident::PERSISTENT, "persistent", &used, None).unwrap());
         let half = used.join(".statelite.work/tmp.1");
         std::fs::write(&half, "another daemon's").unwrap();
-        look("used");
+        look("used").unwrap();
         assert!(half.exists());
+        std::fs::remove_dir(used.join(".statelite.work/seed")).unwrap();
+        look("used").unwrap();
+        assert!(!used.join(".statelite.work/seed").exists());
+        std::fs::write(top.path().join("file"), "").unwrap();
+        assert_eq!(look("file").unwrap_err(), Errno::NOTDIR);
+        std::fs::remove_file(top.path().join("file")).unwrap();
         assert_eq!(names(top.path()), ["plain", "used"]);
         drop(Store::open(ident::PERSISTENT, "persistent", &used, None).unwrap());
         assert!(!half.exists(), "who uses a store removes what is half made");

@@ -47,8 +47,8 @@ fn made_before(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags, mode: Mode) -> R
     if !stat.is_file() || stat.size != 0 || stat.nlink != 1 {
         return Err(Errno::EXIST);
     }
-    // Where it has a mode, that is what the directory's ACL made of it.
-    if stat.perm == 0 {
+    // With a default ACL the directory has made the mode.
+    if super::xattr::get(dir, b"", b"system.posix_acl_default").is_err() {
         rustix::fs::fchmod(&file, mode)?;
     }
     let now = Timespec {
