@@ -50,9 +50,9 @@ pub enum Command {
     Reload(Box<ReloadArgs>),
     /// Say what another policy would do, path by path, and change nothing
     ///
-    /// Settings are given as to `reload`. The exit status is 0 if nothing of this node's own is concerned, 1 if files of its own
-    /// would no longer be shown or the policy would be refused because of them, and 2 if something is wrong with it or nobody
-    /// can tell.
+    /// Settings are given as to `reload`. The exit status is 0 if all that is this node's own stays in view, 1 if something of
+    /// it would be hidden or stands in the way, or what it has removed would show again, and 2 if the policy has an error or
+    /// no answer can be had.
     Plan(Box<PlanArgs>),
     /// Check tables for all nodes and images
     ///

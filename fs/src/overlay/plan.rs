@@ -55,7 +55,9 @@ impl Effect {
             Effect::Copied => "copied from the server to the store first",
             Effect::Stored => "shown as the store has it",
             Effect::Parked => "this node's changes are kept but no longer shown",
-            Effect::Left => "what this node has in the store stays there and is no longer shown",
+            Effect::Left => {
+                "what this node has stored or removed there no longer counts; the store stays as it is"
+            }
             Effect::Refused => "refused: this node's own files would have to move to another store",
         }
     }
@@ -126,20 +128,18 @@ impl Changed {
         self.from.copies_up() && !self.to.copies_up() && self.has_own(overlay, &self.from)
     }
 
-    /// What the change does, by what the stores have now. What cannot be looked at counts as the node's own.
+    /// What the change does, by what the stores have now. What cannot be looked at in a volatile store counts as the node's own.
     ///
     /// # Errors
     /// [`ReloadError::Seed`] if a persistent or local store cannot be asked.
     pub fn effect(&self, overlay: &Overlay) -> Result<Effect, ReloadError> {
         let (from, to) = (&self.from, &self.to);
-        let would_seed = |region: &Region| {
-            overlay
-                .would_seed(region)
-                .map_err(|errno| ReloadError::Seed {
-                    path: text(&self.path),
-                    placement: region.placement,
-                    errno,
-                })
+        let sure = |answer: crate::sys::Result<bool>, region: &Region| {
+            answer.map_err(|errno| ReloadError::Seed {
+                path: text(&self.path),
+                placement: region.placement,
+                errno,
+            })
         };
         if self.leaves_volatile(overlay) {
             return Ok(if to.is_opaque() {
@@ -149,7 +149,8 @@ impl Changed {
             });
         }
         if from.is_opaque() && from.placement != to.placement {
-            if self.has_own(overlay, from) {
+            let store = from.store.as_ref();
+            if sure(store.map_or(Ok(false), |s| exists(s, &self.path)), from)? {
                 return Ok(if to.store.is_some() {
                     Effect::Refused
                 } else {
@@ -157,12 +158,12 @@ impl Changed {
                 });
             }
             // Removed by the node: it will be there again.
-            if !would_seed(from)? {
+            if !sure(overlay.would_seed(from), from)? {
                 return Ok(Effect::Left);
             }
         }
         if to.is_opaque() {
-            return Ok(match would_seed(to)? {
+            return Ok(match sure(overlay.would_seed(to), to)? {
                 true => Effect::Copied,
                 false => Effect::Stored,
             });
@@ -175,19 +176,17 @@ impl Changed {
         })
     }
 
-    /// Whether the store of `region`, one of the two, has something of the node's own there.
+    /// Whether the store of `region`, one of the two and a union, has something of the node's own there.
     fn has_own(&self, overlay: &Overlay, region: &Region) -> bool {
-        match &region.store {
-            None => false,
-            Some(store) if region.copies_up() => Own {
+        region.store.as_ref().is_some_and(|store| {
+            let own = Own {
                 fds: &overlay.fds,
                 store,
                 lowers: region.lowers(),
                 inside: &self.inside,
-            }
-            .any(&self.path),
-            Some(store) => exists(store, &self.path),
-        }
+            };
+            own.any(&self.path)
+        })
     }
 }
 
@@ -230,7 +229,10 @@ pub(super) fn text(path: &[u8]) -> String {
     format!("/{}", String::from_utf8_lossy(path))
 }
 
-fn exists(store: &Store, path: &[u8]) -> bool {
-    let found = store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW);
-    found.map_or_else(|error| !is_absent(error), |_| true)
+fn exists(store: &Store, path: &[u8]) -> crate::sys::Result<bool> {
+    match store.layer.open_at(path, OFlags::PATH | OFlags::NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(e) if is_absent(e) => Ok(false),
+        Err(e) => Err(e),
+    }
 }

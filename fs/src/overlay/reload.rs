@@ -55,8 +55,8 @@ pub enum ReloadError {
         /// Where they would have to be.
         to: Placement,
     },
-    /// First content could not be copied.
-    #[error("{path}: cannot seed the {placement} store: {errno}")]
+    /// A store could not be asked what it has, or first content not be copied.
+    #[error("{path}: the {placement} store cannot be asked or seeded: {errno}")]
     Seed {
         /// The path to be seeded.
         path: String,
