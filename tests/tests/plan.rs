@@ -228,6 +228,12 @@ fn what_a_store_has_is_judged_as_seeding_does() -> Result<()> {
         pairs(&[("/", "copied")]).first(),
         "the root",
     )?;
+    let falls = effects(&world, &[("/p/", "persistent")])?;
+    same(
+        falls,
+        pairs(&[("/p", "copied"), ("/p/x", "stored")]),
+        "falls to it",
+    )?;
     // What was removed after it had been seeded stays so.
     world.reload_ok(&[x, ("/q/f", "persistent")])?;
     fs::remove_file(world.m("q/f"))?;

@@ -163,6 +163,12 @@ impl Changed {
             }
         }
         if to.is_opaque() {
+            // A path that falls to the rule around it: seeding that one leaves alone what the store has.
+            let around = to.path.strip_prefix(b"/") != Some(self.path.as_slice());
+            let store = to.store.as_ref().filter(|_| around);
+            if sure(store.map_or(Ok(false), |s| exists(s, &self.path)), to)? {
+                return Ok(Effect::Stored);
+            }
             return Ok(match sure(overlay.would_seed(to), to)? {
                 true => Effect::Copied,
                 false => Effect::Stored,
