@@ -234,6 +234,9 @@ fn what_a_store_has_is_judged_as_seeding_does() -> Result<()> {
         pairs(&[("/p", "copied"), ("/p/x", "stored")]),
         "falls to it",
     )?;
+    // What is nowhere was not removed by anybody.
+    let new = effects(&world, &[x, ("/p/x/new/", "tmpfs")])?;
+    same(new, pairs(&[("/p/x/new", "shown")]), "new")?;
     // What was removed after it had been seeded stays so.
     world.reload_ok(&[x, ("/q/f", "persistent")])?;
     fs::remove_file(world.m("q/f"))?;

@@ -2,6 +2,7 @@
 //! or nothing.
 
 use super::Overlay;
+use super::layer::Layer;
 use super::lower::is_absent;
 use super::own::Own;
 use super::region::Region;
@@ -21,10 +22,10 @@ pub enum Effect {
     Shown,
     /// It can be written to from then on.
     Writable,
-    /// It can no longer be written to; the node has nothing of its own there.
-    ReadOnly,
     /// The same, and changes that were parked are shown again.
     ComesBack,
+    /// It can no longer be written to; the node has nothing of its own there.
+    ReadOnly,
     /// It is copied from the server to the store first.
     Copied,
     /// The store has it already, and that is what is shown.
@@ -158,7 +159,9 @@ impl Changed {
                 });
             }
             // Removed by the node: it will be there again.
-            if !sure(overlay.would_seed(from), from)? {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW;
+            let again = |layer: &Arc<Layer>| layer.open_at(&self.path, flags).is_ok();
+            if from.sources.iter().any(again) && !sure(overlay.would_seed(from), from)? {
                 return Ok(Effect::Left);
             }
         }
